@@ -1,0 +1,1 @@
+"""Models that ship with mlxk as package data."""

@@ -1,0 +1,1 @@
+"""Runtimes: loaded models that generate."""

@@ -1,0 +1,1 @@
+"""Use cases, settings and the container that joins them to adapters."""

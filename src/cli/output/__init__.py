@@ -1,0 +1,1 @@
+"""How results look: human tables and the JSON envelope."""

@@ -1,0 +1,243 @@
+"""What is asked of a text model and what it answers: requests, sampling settings, typed deltas.
+
+The same values serve the command line and the server, so streamed and whole answers cannot differ.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from mlxk.domain.errors import InvalidInput
+from mlxk.domain.model import JsonValue
+
+__all__ = [
+    "Answer",
+    "Delta",
+    "Finish",
+    "FinishReason",
+    "GenerationRequest",
+    "Message",
+    "Prompt",
+    "ReasoningDelta",
+    "Role",
+    "Sampling",
+    "TextDelta",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolDefinition",
+    "Usage",
+    "collect",
+]
+
+MAX_TEMPERATURE = 5.0
+MAX_REPETITION_PENALTY = 10.0
+MAX_TOP_K = 1_000_000
+MAX_STOPS = 64
+MAX_SEED = 2**64 - 1
+
+
+class Role(Enum):
+    """Who said a message."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function the model wants called. `arguments` is the JSON text of an object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    Attributes:
+        tool_calls: what an assistant turn asked for.
+        tool_call_id: which call a tool turn answers.
+    """
+
+    role: Role
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """A function the model may call; `parameters` is its JSON Schema."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen. Defaults are those of `mlxk run`.
+
+    Attributes:
+        temperature: 0 is greedy; at most 5.
+        top_p: keep the smallest set of tokens with this probability mass; (0, 1].
+        top_k: keep this many tokens; 0 keeps all.
+        min_p: drop tokens under this fraction of the best one's probability; [0, 1].
+        repetition_penalty: divide the logits of recent tokens; 1 is none, (0, 10].
+        seed: same seed, same model, same request: same answer. None draws one.
+
+    Raises:
+        InvalidInput: a value is out of range or not a finite number.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.9
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.1
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_range("temperature", self.temperature, 0, MAX_TEMPERATURE)
+        _check_range("top-p", self.top_p, 0, 1, low_open=True)
+        _check_range("top-k", self.top_k, 0, MAX_TOP_K)
+        _check_range("min-p", self.min_p, 0, 1)
+        _check_range("repetition-penalty", self.repetition_penalty, 0, MAX_REPETITION_PENALTY, low_open=True)
+        if self.seed is not None:
+            _check_range("seed", self.seed, 0, MAX_SEED)
+
+
+def _check_range(name: str, value: float, low: float, high: float, *, low_open: bool = False) -> None:
+    if not math.isfinite(value) or value < low or value > high or (low_open and value == low):
+        bounds = f"more than {low:g} and at most {high:g}" if low_open else f"between {low:g} and {high:g}"
+        raise InvalidInput(f"The {name} must be {bounds}, not {value:g}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Text given to the model as it is, without a chat template."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One generation.
+
+    Attributes:
+        prompt: a conversation, rendered with the model's chat template (or, when it has none, joined as
+            plain text), or raw text.
+        max_tokens: upper bound on generated tokens; None leaves it to the context.
+        stop: texts that end the answer and are not part of it.
+        tools: functions the model may call.
+        thinking: False asks a thinking model to answer at once, True to think, None for its default.
+
+    Raises:
+        InvalidInput: no messages, an empty stop text, too many of them, or a limit below 1.
+    """
+
+    prompt: tuple[Message, ...] | Prompt
+    sampling: Sampling = field(default_factory=Sampling)
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    tools: tuple[ToolDefinition, ...] = ()
+    thinking: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not self.prompt or (isinstance(self.prompt, Prompt) and not self.prompt.text):
+            raise InvalidInput("The prompt is empty.", hint="give a prompt, or '-' to read one from standard input")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise InvalidInput(f"The max-tokens must be at least 1, not {self.max_tokens}.")
+        if any(not text for text in self.stop):
+            raise InvalidInput("A stop text is empty.")
+        if len(self.stop) > MAX_STOPS:
+            raise InvalidInput(f"There are {len(self.stop)} stop texts; at most {MAX_STOPS} are allowed.")
+
+
+class FinishReason(Enum):
+    """Why a generation ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one generation, as the model counted them.
+
+    Attributes:
+        prompt_tokens: tokens of the rendered prompt.
+        completion_tokens: tokens generated, the end token among them.
+        cached_tokens: how many of the prompt's tokens came from the prompt cache.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer; never empty, never part of a character, a marker or a stop text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of the model's reasoning, its markers removed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """One complete tool call; `index` counts the calls of this answer from 0."""
+
+    index: int
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The last delta of every generation."""
+
+    reason: FinishReason
+    usage: Usage
+
+
+Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole generation, collected from its deltas."""
+
+    text: str
+    reasoning: str
+    tool_calls: tuple[ToolCall, ...]
+    finish: Finish
+
+
+def collect(deltas: Sequence[Delta]) -> Answer:
+    """Join deltas into the answer they are pieces of.
+
+    Raises:
+        ValueError: the last delta is not a `Finish`.
+    """
+    if not deltas or not isinstance(deltas[-1], Finish):
+        raise ValueError("a generation ends with a Finish")
+    return Answer(
+        text="".join(delta.text for delta in deltas if isinstance(delta, TextDelta)),
+        reasoning="".join(delta.text for delta in deltas if isinstance(delta, ReasoningDelta)),
+        tool_calls=tuple(delta.call for delta in deltas if isinstance(delta, ToolCallDelta)),
+        finish=deltas[-1],
+    )

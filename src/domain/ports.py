@@ -1,0 +1,130 @@
+"""What the use cases need from the world, as small protocols that adapters implement."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from mlxk.domain.compatibility import Runtimes
+from mlxk.domain.generation import Delta, GenerationRequest
+from mlxk.domain.memory import MemoryFacts
+from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts
+from mlxk.domain.verification import Digest, FileVerdict
+
+__all__ = [
+    "FactReader",
+    "Host",
+    "ModelStore",
+    "Progress",
+    "TextModel",
+    "TextRuntime",
+    "Verifier",
+]
+
+
+class ModelStore(Protocol):
+    """A place with models: the Hugging Face cache, the workspace home, the bundled models."""
+
+    def records(self) -> Sequence[ModelRecord]:
+        """Every model of this place, sorted by name; one broken model never hides another.
+
+        A place that does not exist holds nothing.
+
+        Raises:
+            MlxkError: (`PERMISSION`) the place itself cannot be read, or is no directory.
+        """
+
+    def revisions(self, record: ModelRecord) -> Sequence[ModelRecord]:
+        """The other revisions of a record's model that are here, each as a record; may be empty."""
+
+    def at_revision(self, record: ModelRecord, revision: str) -> ModelRecord:
+        """The record for a branch, tag or commit prefix (3 hex digits or more) of the same model.
+
+        Raises:
+            ModelNotFound: no such revision here; the hint names those that are.
+            AmbiguousMatch: two commits begin with it.
+        """
+
+
+class FactReader(Protocol):
+    """Looks into one model directory."""
+
+    def facts(self, record: ModelRecord) -> SnapshotFacts:
+        """Gather facts in one tolerant scan, without reading weights. Never raises for bad data."""
+
+
+class Verifier(Protocol):
+    """Hashes files, remembering in receipts what was already hashed."""
+
+    def verify(self, record: ModelRecord, files: Sequence[tuple[FileFact, Digest]], progress: "Progress") -> Iterator[FileVerdict]:
+        """Compare each file's content with its expected digest, in order.
+
+        A file whose size and modification time match its receipt is not read again. Interrupting keeps
+        the receipts of the files that were finished.
+        """
+
+
+class Progress(Protocol):
+    """Hears how far long work is; the CLI draws it, the tests record it."""
+
+    def start(self, phase: str, total: int) -> None:
+        """Work of `total` bytes begins."""
+
+    def advance(self, file: str, count: int) -> None:
+        """`count` more bytes of `file` are done."""
+
+    def finish(self) -> None:
+        """The work is over, finished or not."""
+
+
+class Host(Protocol):
+    """This machine: its memory and the runtimes installed on it."""
+
+    def memory(self) -> MemoryFacts:
+        """Physical and available memory now."""
+
+    def runtimes(self) -> Runtimes:
+        """What the installed runtimes support, read without importing them."""
+
+
+class TextModel(Protocol):
+    """A loaded text model. Owned by one thread: the one that loaded it."""
+
+    @property
+    def context_length(self) -> int | None:
+        """Tokens the model was made for, or None when its config does not say."""
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether conversations can be rendered."""
+
+    def count_prompt_tokens(self, request: GenerationRequest) -> int:
+        """Tokens of the rendered prompt."""
+
+    def generate(self, request: GenerationRequest) -> Iterator[Delta]:
+        """Generate one answer, delta by delta, ending with a `Finish`.
+
+        Closing the iterator early stops the generation within one token and leaves the model clean.
+
+        Raises:
+            InvalidInput: the prompt does not fit the context; the message has both numbers.
+        """
+
+    def close(self) -> None:
+        """Free the model. Safe to call twice."""
+
+
+class TextRuntime(Protocol):
+    """Loads text models."""
+
+    def load(self, path: Path) -> TextModel:
+        """Load the model in a directory.
+
+        Raises:
+            MlxkError: (`NOT_IMPLEMENTED`) the architecture is unknown here, (`OPERATION`) the weights do
+                not fit the config or the tokenizer cannot be read.
+        """
+
+
+def all_records(stores: Iterable[ModelStore]) -> list[ModelRecord]:
+    """The records of several places, in the order of the places."""
+    return [record for store in stores for record in store.records()]
