@@ -1,9 +1,23 @@
-"""Can this model run here? Facts and installed runtimes in, a reason out."""
+"""Can this model run here? Facts and installed runtimes in, a reason why not out.
 
-from collections.abc import Mapping
+Only asked of healthy models; integrity is `health`'s question and beats this one.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["RuntimePackage", "Runtimes"]
+from mlxk.domain.model import (
+    AudioBackend,
+    Capability,
+    Description,
+    Framework,
+    JsonObject,
+    ModelType,
+    SnapshotFacts,
+)
+from mlxk.domain.weights import weight_files
+
+__all__ = ["RuntimePackage", "Runtimes", "runtime_problem", "text_problem"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,31 @@ class RuntimePackage:
     architecture_remapping: Mapping[tuple[str, str], str] = field(default_factory=dict)
     embedding_families: frozenset[str] = frozenset()
 
+    def family_of(self, config: JsonObject) -> str | None:
+        """The family whose module would load this config, known or not; None without a `model_type`.
+
+        As `mlx_lm.utils._get_classes` does it: by architecture first, then by alias.
+        """
+        model_type = config.get("model_type")
+        if not isinstance(model_type, str) or not model_type:
+            return None
+        for architecture in _architectures(config):
+            remapped = self.architecture_remapping.get((model_type, architecture))
+            if remapped is not None:
+                return remapped
+        return self.remapping.get(model_type, model_type)
+
+    def knows(self, config: JsonObject) -> bool:
+        """Whether it has a module for this config."""
+        return self.family_of(config) in self.families
+
+
+def _architectures(config: JsonObject) -> Iterable[str]:
+    found = config.get("architectures")
+    if isinstance(found, str):
+        return [found]
+    return [name for name in found if isinstance(name, str)] if isinstance(found, (list, tuple)) else []
+
 
 @dataclass(frozen=True, slots=True)
 class Runtimes:
@@ -33,3 +72,61 @@ class Runtimes:
     text: RuntimePackage | None
     vision: RuntimePackage | None = None
     audio: RuntimePackage | None = None
+
+
+def runtime_problem(facts: SnapshotFacts, description: Description, runtimes: Runtimes) -> str | None:
+    """Why a healthy model cannot run here, by the first gate that fails; None when it can."""
+    if description.framework is not Framework.MLX:
+        return f"{description.framework.value} weights do not run on MLX"
+    if description.audio_backend is AudioBackend.MLX_AUDIO:
+        return _package_problem(runtimes.audio, "mlx-audio", "audio", facts.config())
+    multimodal = {Capability.VISION, Capability.AUDIO} & set(description.capabilities)
+    if multimodal:
+        return _package_problem(runtimes.vision, "mlx-vlm", "vision", facts.config())
+    if description.model_type is ModelType.EMBEDDING:
+        return _embedding_problem(runtimes.vision, facts.config())
+    return text_problem(facts, runtimes)
+
+
+def text_problem(facts: SnapshotFacts, runtimes: Runtimes) -> str | None:
+    """Why mlx-lm cannot load this model as a text model; None when it can."""
+    problem = _package_problem(runtimes.text, "mlx-lm", None, facts.config())
+    return problem or _weight_name_problem(facts)
+
+
+def _package_problem(
+    package: RuntimePackage | None, name: str, extra: str | None, config: JsonObject
+) -> str | None:
+    if package is None:
+        return f"{name} is not installed: {_install(name, extra)}"
+    if config.get("model_type") is None:
+        return "config.json has no model_type"
+    if not package.knows(config):
+        family = config.get("model_type")
+        return (
+            f"Model type '{family}' is not supported by {name} {package.version}; a newer {name} may know it"
+        )
+    return None
+
+
+def _install(name: str, extra: str | None) -> str:
+    return f"pip install 'mlxk[{extra}]'" if extra else f"pip install {name}"
+
+
+def _embedding_problem(package: RuntimePackage | None, config: JsonObject) -> str | None:
+    if package is None:
+        return f"mlx-vlm is not installed: {_install('mlx-vlm', 'vision')}"
+    family = package.family_of(config)
+    if family not in package.embedding_families:
+        return f"Embedding family '{family}' is not supported by mlx-vlm {package.version}"
+    return None
+
+
+def _weight_name_problem(facts: SnapshotFacts) -> str | None:
+    """mlx-lm loads `model*.safetensors` only (`mlx_lm.utils.load_model`)."""
+    names = [file.path for file in weight_files(facts)]
+    if any(name.startswith("model") and name.endswith(".safetensors") for name in names):
+        return None
+    if any(name.startswith("weights") for name in names):
+        return "Legacy weight names (weights.*): mlx-lm loads model*.safetensors only"
+    return "No model*.safetensors file for mlx-lm to load"

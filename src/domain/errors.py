@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["ErrorKind", "MlxkError", "ModelNotFound", "AmbiguousMatch", "InvalidInput", "Interrupted"]
+__all__ = ["AmbiguousMatch", "ErrorKind", "Interrupted", "InvalidInput", "MlxkError", "ModelNotFound"]
 
 EXIT_ERROR = 1
 EXIT_NETWORK = 2
@@ -29,12 +29,12 @@ class ErrorKind(Enum):
     MODEL_NOT_FOUND = _Mapping("model_not_found", EXIT_ERROR, 404)
     AMBIGUOUS_MATCH = _Mapping("ambiguous_match", EXIT_ERROR, 400)
     ACCESS_DENIED = _Mapping("access_denied", EXIT_NETWORK, 403)
-    DOWNLOAD_FAILED = _Mapping("download_failed", EXIT_NETWORK, 502, True)
-    NETWORK = _Mapping("NetworkError", EXIT_NETWORK, 502, True)
+    DOWNLOAD_FAILED = _Mapping("download_failed", EXIT_NETWORK, 502, retryable=True)
+    NETWORK = _Mapping("NetworkError", EXIT_NETWORK, 502, retryable=True)
     PERMISSION = _Mapping("PermissionError", EXIT_FILESYSTEM, 403)
     OPERATION = _Mapping("OperationError", EXIT_ERROR, 500)
     INTERNAL = _Mapping("InternalError", EXIT_ERROR, 500)
-    LOCKS_PRESENT = _Mapping("locks_present", EXIT_ERROR, 409, True)
+    LOCKS_PRESENT = _Mapping("locks_present", EXIT_ERROR, 409, retryable=True)
     INSUFFICIENT_MEMORY = _Mapping("insufficient_memory", EXIT_ERROR, 507)
     INSUFFICIENT_DISK = _Mapping("insufficient_disk", EXIT_FILESYSTEM, 507)
     NOT_IMPLEMENTED = _Mapping("not_implemented", EXIT_ERROR, 501)
@@ -43,14 +43,14 @@ class ErrorKind(Enum):
     AUTH = _Mapping("auth_error", EXIT_NETWORK, 401)
     WORKSPACE_NOT_FOUND = _Mapping("workspace_not_found", EXIT_ERROR, 404)
     REPO_NOT_FOUND = _Mapping("repo_not_found", EXIT_NETWORK, 404)
-    UPLOAD_FAILED = _Mapping("upload_failed", EXIT_NETWORK, 502, True)
+    UPLOAD_FAILED = _Mapping("upload_failed", EXIT_NETWORK, 502, retryable=True)
     PUSH_FAILED = _Mapping("push_operation_failed", EXIT_ERROR, 502)
     INVALID_TARGET = _Mapping("InvalidTargetError", EXIT_FILESYSTEM, 400)
-    PULL_FAILED = _Mapping("PullFailedError", EXIT_NETWORK, 502, True)
+    PULL_FAILED = _Mapping("PullFailedError", EXIT_NETWORK, 502, retryable=True)
     CACHE_NOT_FOUND = _Mapping("CacheNotFoundError", EXIT_FILESYSTEM, 404)
     CLONE_FAILED = _Mapping("CloneFailedError", EXIT_ERROR, 500)
     USER_CANCELLED = _Mapping("UserCancelledError", EXIT_INTERRUPTED, 503)
-    SERVER_SHUTDOWN = _Mapping("server_shutdown", EXIT_ERROR, 503, True)
+    SERVER_SHUTDOWN = _Mapping("server_shutdown", EXIT_ERROR, 503, retryable=True)
 
     @property
     def type(self) -> str:

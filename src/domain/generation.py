@@ -151,7 +151,9 @@ class GenerationRequest:
 
     def __post_init__(self) -> None:
         if not self.prompt or (isinstance(self.prompt, Prompt) and not self.prompt.text):
-            raise InvalidInput("The prompt is empty.", hint="give a prompt, or '-' to read one from standard input")
+            raise InvalidInput(
+                "The prompt is empty.", hint="give a prompt, or '-' to read one from standard input"
+            )
         if self.max_tokens is not None and self.max_tokens < 1:
             raise InvalidInput(f"The max-tokens must be at least 1, not {self.max_tokens}.")
         if any(not text for text in self.stop):

@@ -54,9 +54,19 @@ def gate_text(size: int, memory: MemoryFacts) -> Gate:
     needed = int(size * TEXT_OVERHEAD)
     comfortable = int(memory.total * TEXT_WARN_FRACTION)
     if needed > memory.total:
-        return Gate(Verdict.REFUSED, needed, memory.total, f"needs {_gib(needed)}, this machine has {_gib(memory.total)}")
+        return Gate(
+            Verdict.REFUSED,
+            needed,
+            memory.total,
+            f"needs {_gib(needed)}, this machine has {_gib(memory.total)}",
+        )
     if needed > comfortable:
-        return Gate(Verdict.TIGHT, needed, comfortable, f"needs {_gib(needed)} of {_gib(memory.total)}; expect swapping")
+        return Gate(
+            Verdict.TIGHT,
+            needed,
+            comfortable,
+            f"needs {_gib(needed)} of {_gib(memory.total)}; expect swapping",
+        )
     return Gate(Verdict.FITS, needed, comfortable)
 
 
@@ -64,7 +74,9 @@ def gate_vision(size: int, memory: MemoryFacts) -> Gate:
     """Vision models are refused above 70 % of RAM, because their encoders spike."""
     allowed = int(memory.total * VISION_FRACTION)
     if size > allowed:
-        return Gate(Verdict.REFUSED, size, allowed, f"is {_gib(size)}, vision models may use {_gib(allowed)} here")
+        return Gate(
+            Verdict.REFUSED, size, allowed, f"is {_gib(size)}, vision models may use {_gib(allowed)} here"
+        )
     return Gate(Verdict.FITS, size, allowed)
 
 

@@ -142,7 +142,9 @@ def parse_spec(text: str) -> ModelSpec:
         return PathSpec(text)
     name, at, revision = text.partition("@")
     if at and not revision:
-        raise InvalidInput(f"'{_shortened(text)}' names no revision after '@'.", hint="use NAME@BRANCH or NAME@COMMIT")
+        raise InvalidInput(
+            f"'{_shortened(text)}' names no revision after '@'.", hint="use NAME@BRANCH or NAME@COMMIT"
+        )
     if not name:
         raise InvalidInput(f"'{_shortened(text)}' names no model before '@'.", hint="use NAME@REVISION")
     if "\0" in text:

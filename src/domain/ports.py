@@ -55,7 +55,9 @@ class FactReader(Protocol):
 class Verifier(Protocol):
     """Hashes files, remembering in receipts what was already hashed."""
 
-    def verify(self, record: ModelRecord, files: Sequence[tuple[FileFact, Digest]], progress: "Progress") -> Iterator[FileVerdict]:
+    def verify(
+        self, record: ModelRecord, files: Sequence[tuple[FileFact, Digest]], progress: "Progress"
+    ) -> Iterator[FileVerdict]:
         """Compare each file's content with its expected digest, in order.
 
         A file whose size and modification time match its receipt is not read again. Interrupting keeps

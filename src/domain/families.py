@@ -1,0 +1,95 @@
+"""Which model families are of which kind: every table of family names, sorted, each row with its reason.
+
+Keys are values of config.json's `model_type`, lower case. Audio rows are matched as substrings, because
+checkpoints spell them with prefixes and suffixes (`whisper-mlx`, `vibevoice_asr`).
+"""
+
+from collections.abc import Mapping
+
+__all__ = [
+    "AUDIO_MULTIMODAL",
+    "EMBEDDING_ENCODERS",
+    "MULTIMODAL_WITHOUT_VISION_CONFIG",
+    "SPEECH_TO_TEXT",
+    "VISION",
+]
+
+EMBEDDING_ENCODERS: Mapping[str, str] = {
+    "albert": "encoder only",
+    "bert": "encoder only",
+    "camembert": "encoder only, French RoBERTa",
+    "deberta": "encoder only",
+    "deberta-v2": "encoder only; v3 checkpoints use it too",
+    "distilbert": "encoder only",
+    "electra": "encoder only",
+    "gte": "encoder only, Alibaba's text embedder",
+    "jina_bert": "encoder only, long-context BERT",
+    "lfm2_embedding": "decoder with a pooling head, no language head",
+    "modernbert": "encoder only",
+    "mpnet": "encoder only; most of sentence-transformers",
+    "new": "encoder only; the `model_type` of gte-*-v1.5",
+    "nomic_bert": "encoder only",
+    "roberta": "encoder only",
+    "xlm-roberta": "encoder only; bge-m3, multilingual-e5",
+    "xlm_roberta": "encoder only; the same, spelt as a module",
+}
+
+SPEECH_TO_TEXT: Mapping[str, str] = {
+    "canary": "encoder-decoder speech recogniser",
+    "cohere_asr": "speech recogniser",
+    "fireredasr": "speech recogniser",
+    "moonshine": "encoder-decoder speech recogniser",
+    "parakeet": "transducer speech recogniser",
+    "qwen3_asr": "speech recogniser on a Qwen3 decoder; no free chat",
+    "sensevoice": "speech recogniser",
+    "vibevoice": "long-form speech recogniser",
+    "voxtral": "speech recogniser and translator",
+    "wav2vec": "CTC speech recogniser",
+    "whisper": "encoder-decoder speech recogniser and translator",
+}
+
+VISION: Mapping[str, str] = {
+    "aya_vision": "image and text in, text out",
+    "deepseek_vl_v2": "image and text in, text out",
+    "deepseekocr": "page images in, text out",
+    "fastvlm": "image and text in, text out",
+    "florence2": "image and task in, text out",
+    "glm4v": "image and text in, text out",
+    "glm4v_moe": "image and text in, text out",
+    "got": "page images in, text out",
+    "idefics2": "image and text in, text out",
+    "idefics3": "image and text in, text out",
+    "internvl_chat": "image and text in, text out",
+    "kimi_vl": "image and text in, text out",
+    "llava": "image and text in, text out",
+    "llava-qwen2": "image and text in, text out; FastVLM's spelling",
+    "llava_bunny": "image and text in, text out",
+    "llava_next": "image and text in, text out",
+    "llava_onevision": "image and text in, text out",
+    "minicpmv": "image and text in, text out",
+    "mllama": "Llama 3.2 Vision",
+    "molmo": "image and text in, text out",
+    "moondream1": "image and text in, text out",
+    "multi_modality": "Janus",
+    "paligemma": "image and task in, text out",
+    "phi3_v": "image and text in, text out",
+    "pixtral": "image and text in, text out",
+    "qwen2_5_vl": "image and text in, text out",
+    "qwen2_vl": "image and text in, text out",
+    "qwen3_vl": "image and text in, text out",
+    "qwen3_vl_moe": "image and text in, text out",
+    "smolvlm": "image and text in, text out",
+}
+
+AUDIO_MULTIMODAL: Mapping[str, str] = {
+    "minicpmo": "chat with images and sound; keeps its sound settings outside `audio_config`",
+    "phi4mm": "chat with images and sound; keeps its sound settings in `embd_layer`",
+    "qwen2_audio": "chat with sound",
+    "qwen3_omni_moe": "chat with images and sound; keeps its settings under `thinker_config`",
+}
+
+MULTIMODAL_WITHOUT_VISION_CONFIG: Mapping[str, str] = {
+    "minicpmo": "the image tower is described outside `vision_config`",
+    "phi4mm": "the image tower is described in `embd_layer`",
+    "qwen3_omni_moe": "the image tower is described under `thinker_config`",
+}

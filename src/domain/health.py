@@ -1,0 +1,291 @@
+"""Are these files whole? A pure policy over facts; whether they can run is `compatibility`'s question."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from mlxk.domain.capabilities import describe
+from mlxk.domain.findings import Code, Finding, Remedy, Severity
+from mlxk.domain.model import (
+    ABSENT,
+    Capability,
+    FileFact,
+    HeaderProblem,
+    Invalid,
+    LinkState,
+    SafetensorsHeader,
+    SnapshotFacts,
+)
+from mlxk.domain.verification import FileVerdict, Outcome
+from mlxk.domain.weights import is_sharded, weight_files, weight_set_findings
+
+__all__ = ["HealthReport", "assess", "assess_verified"]
+
+HEALTHY = "Model is healthy"
+HEALTHY_SHARDED = "Multi-file model complete"
+MAX_FILES_IN_REASON = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """All findings, most telling first, and whether the weights come in several files."""
+
+    findings: tuple[Finding, ...]
+    sharded: bool = False
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no finding is an error."""
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that make the model unhealthy."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+    @property
+    def reason(self) -> str:
+        """One line for people and scripts: the first error and the files it concerns, or that all is well."""
+        if self.healthy:
+            return HEALTHY_SHARDED if self.sharded else HEALTHY
+        first = self.errors[0]
+        return _summary(first.code, [finding for finding in self.errors if finding.code is first.code])
+
+
+# The texts on the left of the colon are known to scripts since MLX-Knife 2.x.
+_GROUPED = {
+    Code.SHARD_MISSING: "Missing weight shards",
+    Code.SHARD_EMPTY: "Empty weight shards",
+    Code.LFS_POINTER: "LFS pointers instead of files",
+}
+_FIXED = {Code.CONFIG_INVALID: "config.json contains invalid JSON"}
+
+
+def _summary(code: Code, findings: Sequence[Finding]) -> str:
+    if code in _FIXED:
+        return _FIXED[code]
+    if code in _GROUPED:
+        return f"{_GROUPED[code]}: {_listed([finding.file for finding in findings])}"
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return findings[0].message + more
+
+
+def _listed(files: Sequence[str]) -> str:
+    shown = ", ".join(files[:MAX_FILES_IN_REASON])
+    rest = len(files) - MAX_FILES_IN_REASON
+    return f"{shown} … ({rest} more)" if rest > 0 else shown
+
+
+def assess(facts: SnapshotFacts) -> HealthReport:
+    """Say whether a model's files are whole, without reading their content. Never raises for bad data."""
+    return _report(facts, _quick_findings(facts))
+
+
+def assess_verified(facts: SnapshotFacts, verdicts: Iterable[FileVerdict]) -> HealthReport:
+    """Say whether they are whole, with the results of hashing every file against its digest."""
+    return _report(facts, [*_quick_findings(facts), *_verdict_findings(verdicts)])
+
+
+def _report(facts: SnapshotFacts, findings: Iterable[Finding]) -> HealthReport:
+    ordered = sorted(findings, key=lambda finding: (finding.code.precedence, finding.file))
+    return HealthReport(tuple(ordered), sharded=is_sharded(facts))
+
+
+def _quick_findings(facts: SnapshotFacts) -> list[Finding]:
+    return [
+        *_unreadable_findings(facts),
+        *_config_findings(facts),
+        *weight_set_findings(facts),
+        *_content_findings(facts),
+        *_link_findings(facts),
+        *_tokenizer_findings(facts),
+        *_processor_findings(facts),
+    ]
+
+
+PARTIAL_SUFFIXES = (".incomplete", ".partial", ".tmp")
+_DOCUMENTATION_SUFFIXES = (".md", ".txt", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".mp4")
+_DOCUMENTATION_NAMES = frozenset(
+    {".gitattributes", ".gitignore", "LICENSE", "NOTICE", "Notice", "USE_POLICY"}
+)
+# Merges and vocabularies are text files that tokenizers need.
+_NEEDED_TEXT_FILES = frozenset({"merges.txt", "vocab.txt"})
+
+
+def _is_documentation(path: str) -> bool:
+    name = PurePosixPath(path).name
+    if name in _NEEDED_TEXT_FILES:
+        return False
+    return name in _DOCUMENTATION_NAMES or name.lower().endswith(_DOCUMENTATION_SUFFIXES)
+
+
+def _unreadable_findings(facts: SnapshotFacts) -> Iterator[Finding]:
+    for path, reason in facts.unreadable:
+        where = path or "the model's directory"
+        yield Finding(Code.UNREADABLE, path, f"{where} cannot be read: {reason}", Remedy.FIX_PERMISSIONS)
+
+
+def _config_findings(facts: SnapshotFacts) -> Iterator[Finding]:
+    config = facts.document("config.json")
+    if isinstance(config, Invalid):
+        yield Finding(
+            Code.CONFIG_INVALID,
+            "config.json",
+            f"config.json contains invalid JSON: {config.reason}",
+            Remedy.FIX_FILE,
+        )
+    elif config is ABSENT and not facts.has("config.json") and not _is_gguf_only(facts):
+        yield Finding(Code.CONFIG_MISSING, "config.json", "config.json missing", Remedy.FETCH_AGAIN)
+    elif config is not ABSENT and not config:
+        yield Finding(
+            Code.CONFIG_INVALID,
+            "config.json",
+            "config.json contains invalid JSON: it is empty",
+            Remedy.FIX_FILE,
+        )
+
+
+def _is_gguf_only(facts: SnapshotFacts) -> bool:
+    """GGUF files carry their own configuration, so such a repository needs no config.json."""
+    weights = weight_files(facts)
+    return bool(weights) and all(file.path.endswith(".gguf") for file in weights)
+
+
+# Content, as far as sizes, first bytes and headers tell
+
+
+def _content_findings(facts: SnapshotFacts) -> Iterator[Finding]:
+    weights = {file.path for file in weight_files(facts)}
+    for file in facts.files:
+        if not file.readable:
+            continue
+        if file.path.endswith(PARTIAL_SUFFIXES):
+            yield Finding(
+                Code.PARTIAL_DOWNLOAD, file.path, f"Partial download: {file.path}", Remedy.FETCH_AGAIN
+            )
+        elif file.lfs_pointer:
+            yield Finding(
+                Code.LFS_POINTER,
+                file.path,
+                f"{file.path} is an LFS pointer, not the file",
+                Remedy.FETCH_AGAIN,
+            )
+        elif file.size == 0 and file.path in weights:
+            yield Finding(Code.SHARD_EMPTY, file.path, f"{file.path} is empty", Remedy.FETCH_AGAIN)
+        else:
+            yield from _header_findings(file)
+
+
+def _header_findings(file: FileFact) -> Iterator[Finding]:
+    """A safetensors file must end exactly where its header says the last tensor ends."""
+    match file.header:
+        case HeaderProblem(reason):
+            yield Finding(
+                Code.SAFETENSORS_HEADER_INVALID,
+                file.path,
+                f"{file.path} has no valid safetensors header: {reason}",
+                Remedy.FETCH_AGAIN,
+            )
+        case SafetensorsHeader(data_end=end) if end > file.size:
+            yield Finding(
+                Code.SAFETENSORS_TRUNCATED,
+                file.path,
+                f"{file.path} is cut short: {end - file.size} bytes missing",
+                Remedy.FETCH_AGAIN,
+            )
+        case SafetensorsHeader(data_end=end) if end < file.size:
+            yield Finding(
+                Code.SAFETENSORS_OVERSIZED,
+                file.path,
+                f"{file.path} is too long: {file.size - end} bytes after its last tensor",
+                Remedy.FETCH_AGAIN,
+            )
+
+
+def _link_findings(facts: SnapshotFacts) -> Iterator[Finding]:
+    for file in facts.files:
+        if file.link is LinkState.BROKEN:
+            severity = Severity.WARNING if _is_documentation(file.path) else Severity.ERROR
+            yield Finding(
+                Code.BROKEN_LINK,
+                file.path,
+                f"{file.path} is a link that leads nowhere",
+                Remedy.FETCH_AGAIN,
+                severity,
+            )
+        elif file.link is LinkState.ESCAPES:
+            yield Finding(
+                Code.PATH_ESCAPES_SNAPSHOT,
+                file.path,
+                f"{file.path} is a link that leads outside the model",
+                Remedy.REPLACE_LINK,
+            )
+
+
+def _verdict_findings(verdicts: Iterable[FileVerdict]) -> Iterator[Finding]:
+    for verdict in verdicts:
+        match verdict.outcome:
+            case Outcome.DIFFERS:
+                yield Finding(
+                    Code.DIGEST_MISMATCH,
+                    verdict.path,
+                    f"{verdict.path} is damaged: its content does not have the digest it should",
+                    Remedy.FETCH_AGAIN,
+                )
+            case Outcome.UNREADABLE:
+                yield Finding(
+                    Code.UNREADABLE,
+                    verdict.path,
+                    f"{verdict.path} cannot be read: {verdict.problem}",
+                    Remedy.FIX_PERMISSIONS,
+                )
+
+
+# Tokenizer and processor
+
+_VOCABULARY_NAMES = frozenset({"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json"})
+_VOCABULARY_SUFFIXES = (".tiktoken", ".spm", "spiece.model", "sentencepiece.bpe.model")
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+
+def _tokenizer_findings(facts: SnapshotFacts) -> Iterator[Finding]:
+    document = facts.document("tokenizer_config.json")
+    if isinstance(document, Invalid):
+        yield Finding(
+            Code.TOKENIZER_CONFIG_INVALID,
+            "tokenizer_config.json",
+            f"tokenizer_config.json is invalid: {document.reason}",
+            Remedy.FIX_FILE,
+        )
+    promised = facts.has("tokenizer_config.json") or _needs_processor(facts)
+    if promised and not any(_is_vocabulary(file.path) for file in facts.files):
+        yield Finding(
+            Code.TOKENIZER_MISSING,
+            "tokenizer.json",
+            "Tokenizer missing: neither tokenizer.json nor tokenizer.model nor vocabulary files are there",
+            Remedy.FETCH_AGAIN,
+        )
+
+
+def _is_vocabulary(path: str) -> bool:
+    return path in _VOCABULARY_NAMES or path.endswith(_VOCABULARY_SUFFIXES)
+
+
+def _needs_processor(facts: SnapshotFacts) -> bool:
+    return Capability.VISION in describe(facts).capabilities
+
+
+def _processor_findings(facts: SnapshotFacts) -> Iterator[Finding]:
+    for path in _PROCESSORS:
+        document = facts.document(path)
+        if isinstance(document, Invalid):
+            yield Finding(
+                Code.PROCESSOR_INVALID, path, f"{path} is invalid: {document.reason}", Remedy.FIX_FILE
+            )
+    if _needs_processor(facts) and not any(facts.has(path) for path in _PROCESSORS):
+        yield Finding(
+            Code.PROCESSOR_MISSING,
+            _PROCESSORS[0],
+            "Image processor missing: neither preprocessor_config.json nor processor_config.json is there",
+            Remedy.FETCH_AGAIN,
+        )

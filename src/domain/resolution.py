@@ -1,0 +1,105 @@
+"""From what a person typed to one model: first hit wins, several hits are an error, never luck."""
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import PurePath
+
+from mlxk.domain.errors import AmbiguousMatch, ModelNotFound
+from mlxk.domain.model import ModelRecord, Source
+from mlxk.domain.naming import DEFAULT_ORG, NameSpec
+
+__all__ = ["MAX_SUGGESTIONS", "matching", "resolve", "suggestions"]
+
+MAX_SUGGESTIONS = 3
+_SUGGESTION_CUTOFF = 0.5
+
+
+def resolve(spec: NameSpec, records: Sequence[ModelRecord]) -> ModelRecord:
+    """Find the one record a name means.
+
+    Order: workspace home by exact directory name, cache by exact id, cache as `mlx-community/<name>`,
+    workspace home and then cache by unique case-insensitive substring, the bundled models by exact name.
+    With a revision only the cache counts, since workspaces and bundled models have none.
+
+    Raises:
+        AmbiguousMatch: several records answer at the same step; `matches` has them sorted.
+        ModelNotFound: none does; `matches` has up to three close names.
+    """
+    for found in _steps(spec, records):
+        if len(found) > 1:
+            raise _ambiguous(spec, found)
+        if found:
+            return found[0]
+    raise _not_found(spec, records)
+
+
+def _steps(spec: NameSpec, records: Sequence[ModelRecord]) -> Iterable[list[ModelRecord]]:
+    cached = [record for record in records if record.source is Source.CACHE]
+    workspaces = [] if spec.revision else [record for record in records if record.source is Source.WORKSPACE]
+    bundled = [] if spec.revision else [record for record in records if record.source is Source.BUNDLED]
+    yield _named(workspaces, spec.name, _directory_name)
+    yield _named(cached, spec.name, _full_name)
+    yield _named(cached, f"{DEFAULT_ORG}/{spec.name}", _full_name)
+    yield _containing(workspaces, spec.name, _directory_name)
+    yield _containing(cached, spec.name, _full_name)
+    yield _named(bundled, spec.name, _full_name)
+
+
+def _full_name(record: ModelRecord) -> str:
+    return record.name
+
+
+def _directory_name(record: ModelRecord) -> str:
+    return PurePath(record.path).name
+
+
+def _named(
+    records: Iterable[ModelRecord], name: str, name_of: Callable[[ModelRecord], str]
+) -> list[ModelRecord]:
+    return [record for record in records if name_of(record) == name]
+
+
+def _containing(
+    records: Iterable[ModelRecord], text: str, name_of: Callable[[ModelRecord], str]
+) -> list[ModelRecord]:
+    folded = text.casefold()
+    return [record for record in records if folded in name_of(record).casefold()]
+
+
+def short_name(record: ModelRecord) -> str:
+    """How a person would type the record's name: a workspace by its directory."""
+    return _directory_name(record) if record.source is Source.WORKSPACE else record.name
+
+
+def _ambiguous(spec: NameSpec, found: Sequence[ModelRecord]) -> AmbiguousMatch:
+    names = sorted(record.name for record in found)
+    return AmbiguousMatch(
+        f"Model '{spec.name}' is ambiguous: it matches {len(names)} models.",
+        hint=f"use the full name, e.g. {names[0]}",
+        matches=names,
+    )
+
+
+def _not_found(spec: NameSpec, records: Sequence[ModelRecord]) -> ModelNotFound:
+    close = suggestions(spec.name, [short_name(record) for record in records])
+    hint = (
+        f"did you mean {' or '.join(close)}?" if close else "run `mlxk list --all` to see the models you have"
+    )
+    return ModelNotFound(f"No model here answers to '{spec}'.", hint=hint, matches=close)
+
+
+def suggestions(name: str, names: Sequence[str]) -> list[str]:
+    """Up to three of `names` that are spelt like `name`, best first, with or without their organisation."""
+    forms: dict[str, str] = {}
+    for known in sorted(names):
+        forms.setdefault(known.casefold(), known)
+        forms.setdefault(known.rpartition("/")[2].casefold(), known)
+    close = difflib.get_close_matches(
+        name.casefold(), forms, n=2 * MAX_SUGGESTIONS, cutoff=_SUGGESTION_CUTOFF
+    )
+    return list(dict.fromkeys(forms[form] for form in close))[:MAX_SUGGESTIONS]
+
+
+def matching(pattern: str, records: Iterable[ModelRecord]) -> list[ModelRecord]:
+    """The records whose name contains the pattern, whatever its case."""
+    return _containing(records, pattern, short_name)

@@ -1,0 +1,150 @@
+"""The model, its training loop and the folder it is saved to."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
+from mlx.utils import tree_flatten, tree_map
+from mlx_lm.models.llama import Model, ModelArgs
+
+from demo_model.chat_tokenizer import ConversationEncoder, Sample
+from demo_model.dataset import ConversationSampler
+
+Batch = tuple[mx.array, mx.array]
+BUCKET_BATCHES = 16
+LENGTH_STEP = 16
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of the network; all widths are multiples of 64, so that every matrix can be quantized."""
+
+    vocab_size: int = 1536
+    hidden_size: int = 128
+    intermediate_size: int = 384
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 4
+    num_key_value_heads: int = 2
+    head_dim: int = 64
+    max_position_embeddings: int = 2048
+    rope_theta: float = 10000.0
+    rms_norm_eps: float = 1e-5
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: `batch` in conversations, `warmup` and `steps` in optimizer steps."""
+
+    steps: int
+    batch: int
+    peak_rate: float
+    warmup: int = 60
+    weight_decay: float = 0.05
+    clip: float = 1.0
+
+
+def model_config(shape: Architecture, eos: int, pad: int) -> dict[str, object]:
+    """The content of `config.json`; `eos` and `pad` are token ids."""
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        **asdict(shape),
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": eos,
+        "pad_token_id": pad,
+        "dtype": "float16",
+        "torch_dtype": "float16",
+    }
+
+
+def build_model(config: dict[str, object]) -> Model:
+    """A freshly initialized float32 llama model."""
+    model = Model(ModelArgs.from_dict(config))
+    deviation = 0.02
+    embedding = model.model.embed_tokens
+    embedding.weight = mx.random.normal(embedding.weight.shape) * deviation
+    mx.eval(model.parameters())
+    return model
+
+
+def pack(samples: list[Sample], pad: int) -> Batch:
+    """Pad B samples to one length T: ids and mask, both (B, T), T a multiple of `LENGTH_STEP` plus one."""
+    longest = max(len(sample.ids) for sample in samples) - 1
+    length = -(-longest // LENGTH_STEP) * LENGTH_STEP + 1
+    ids = [[*sample.ids, *[pad] * (length - len(sample.ids))] for sample in samples]
+    mask = [[*sample.mask, *[0] * (length - len(sample.mask))] for sample in samples]
+    return mx.array(ids, dtype=mx.int32), mx.array(mask, dtype=mx.float32)
+
+
+def batches(sampler: ConversationSampler, encoder: ConversationEncoder, size: int, pad: int) -> Iterator[Batch]:
+    """An endless stream of batches of `size` conversations of like length."""
+    order = mx.random.key(0)
+    while True:
+        pool = [encoder.encode(sampler.conversation(), noisy=True) for _ in range(size * BUCKET_BATCHES)]
+        pool.sort(key=lambda sample: len(sample.ids))
+        order, now = mx.random.split(order)
+        for index in mx.random.permutation(BUCKET_BATCHES, key=now).tolist():
+            yield pack(pool[index * size : (index + 1) * size], pad)
+
+
+def answer_loss(model: Model, ids: mx.array, mask: mx.array) -> mx.array:
+    """Mean cross entropy in nats per answer token; `ids` and `mask` are (B, T)."""
+    logits = model(ids[:, :-1])
+    losses = nn.losses.cross_entropy(logits, ids[:, 1:])
+    weights = mask[:, 1:]
+    return (losses * weights).sum() / weights.sum()
+
+
+def learning_rate(schedule: Schedule) -> Callable[[mx.array], mx.array]:
+    """Linear warm-up, then cosine decay to a fiftieth of the peak."""
+    warmup = optim.linear_schedule(1e-5, schedule.peak_rate, schedule.warmup)
+    decay = optim.cosine_decay(schedule.peak_rate, schedule.steps - schedule.warmup, schedule.peak_rate / 50)
+    return optim.join_schedules([warmup, decay], [schedule.warmup])
+
+
+def train(model: Model, stream: Iterator[Batch], schedule: Schedule) -> float:
+    """Train in place; returns the wall time in seconds."""
+    optimizer = optim.AdamW(learning_rate=learning_rate(schedule), betas=[0.9, 0.98], weight_decay=schedule.weight_decay)
+    gradients_of = nn.value_and_grad(model, partial(answer_loss, model))
+    begun = time.perf_counter()
+    for step in range(1, schedule.steps + 1):
+        loss, gradients = gradients_of(*next(stream))
+        gradients, _ = optim.clip_grad_norm(gradients, schedule.clip)
+        optimizer.update(model, gradients)
+        mx.eval(model.parameters(), optimizer.state, loss)
+        if step % 50 == 0 or step == schedule.steps:
+            spent = time.perf_counter() - begun
+            print(f"step {step:5d}  loss {loss.item():.4f}  {spent:6.1f} s", flush=True)
+    return time.perf_counter() - begun
+
+
+def save_model(model: Model, config: dict[str, object], folder: Path) -> None:
+    """Write float16 weights, `config.json` and `generation_config.json`."""
+    weights = tree_map(lambda array: array.astype(mx.float16), model.parameters())
+    mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(weights)), metadata={"format": "mlx"})
+    generation = {
+        "eos_token_id": [config["eos_token_id"], config["pad_token_id"]],
+        "pad_token_id": config["pad_token_id"],
+        "do_sample": True,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "repetition_penalty": 1.1,
+    }
+    _write_json(folder / "config.json", config)
+    _write_json(folder / "generation_config.json", generation)
+
+
+def _write_json(path: Path, content: dict[str, object]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
