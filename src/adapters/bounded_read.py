@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlxk.domain.model import Invalid
 
-__all__ = ["describe", "open_regular", "read_bounded"]
+__all__ = ["describe", "open_regular", "read_bounded", "read_start"]
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -42,6 +42,20 @@ def read_bounded(path: str | Path, limit: int) -> bytes | Invalid:
         if status.st_size > limit:
             return Invalid(f"larger than {limit} bytes")
         return _read_up_to(descriptor, limit)
+    except OSError as error:
+        return Invalid(describe(error))
+    finally:
+        os.close(descriptor)
+
+
+def read_start(path: str | Path, count: int) -> bytes | Invalid:
+    """The first `count` bytes of a regular file (fewer when it is shorter), or why there are none."""
+    try:
+        descriptor, _ = open_regular(path)
+    except OSError as error:
+        return Invalid(describe(error))
+    try:
+        return _read_up_to(descriptor, count)
     except OSError as error:
         return Invalid(describe(error))
     finally:

@@ -91,10 +91,10 @@ class HuggingFaceCache:
     behind, and a plain file of such a name hold no model and are left out.
 
     Args:
-        root: the cache (`hub`) directory; it need not exist.
+        root: the cache (`hub`) directory, which need not exist; None when there is not even a home for one.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | None) -> None:
         self._root = root
 
     def records(self) -> Sequence[ModelRecord]:
@@ -103,6 +103,8 @@ class HuggingFaceCache:
         Raises:
             MlxkError: (`PERMISSION`) the cache directory cannot be read or is no directory.
         """
+        if self._root is None:
+            return ()
         try:
             with os.scandir(self._root) as entries:
                 repositories = [entry for entry in entries if is_cache_directory(entry.name)]
@@ -146,7 +148,7 @@ class HuggingFaceCache:
         ]
         if len(matching) > 1:
             raise AmbiguousMatch(
-                f"Revision '{revision}' of '{record.name}' is ambiguous: {len(matching)} commits begin with it.",
+                f"Revision '{revision}' of '{record.name}' fits {len(matching)} commits.",
                 hint="give more digits of the commit",
                 matches=sorted(snapshot.commit for snapshot in matching),
             )

@@ -9,7 +9,7 @@ __all__ = ["MAX_CARD", "parse_card"]
 MAX_CARD = 4 * 1024 * 1024
 """Bytes of a README that are looked at; evaluation results in front matter can reach megabytes."""
 
-_FENCE = b"---"
+_BLOCK = re.compile(rb"(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _TOP_LEVEL = re.compile(rb"""^["']?([A-Za-z_][\w-]*)["']?\s*:""")
 _WANTED = frozenset({b"tags", b"library_name", b"pipeline_tag", b"base_model"})
 _MAX_EXCERPT = 64 * 1024
@@ -36,19 +36,17 @@ def _excerpt(content: bytes) -> bytes:
 
     Cutting them out first keeps a card with megabytes of evaluation results as cheap as any other.
     """
-    lines = content.removeprefix(b"\xef\xbb\xbf").splitlines()
-    if not lines or lines[0].rstrip() != _FENCE:
+    block = _BLOCK.match(content)
+    if block is None:
         return b""
     kept: list[bytes] = []
     keeping = False
-    for line in lines[1:]:
-        if line.rstrip() == _FENCE:
-            return b"\n".join(kept)
+    for line in block[1].splitlines():
         if key := _TOP_LEVEL.match(line):
             keeping = key[1] in _WANTED
         if keeping:
             kept.append(line)
-    return b""
+    return b"\n".join(kept)
 
 
 def _load(excerpt: bytes) -> dict[object, object]:

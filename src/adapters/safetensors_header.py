@@ -8,6 +8,7 @@ format description, "Format").
 import json
 import os
 from collections.abc import Mapping
+from operator import le
 
 from mlxk.adapters.bounded_read import describe
 from mlxk.domain.model import HeaderProblem, SafetensorsHeader
@@ -53,23 +54,22 @@ def parse_header(text: bytes) -> SafetensorsHeader | HeaderProblem:
 
 
 def _data_end(entries: Mapping[str, object]) -> int | HeaderProblem:
-    furthest = 0
-    for name, entry in entries.items():
-        end = _end(entry)
-        if end is None:
-            return HeaderProblem(f"its header gives no usable offsets for tensor '{name[:80]}'")
-        furthest = max(furthest, end)
+    """The largest end of a tensor; headers have thousands of them, so the good case runs without a loop."""
+    if not entries:
+        return 0
+    try:
+        begins, ends = zip(*[entry["data_offsets"] for entry in entries.values()], strict=True)  # type: ignore[index]
+    except (TypeError, KeyError, ValueError):
+        return _unusable(entries)
+    integers = {*map(type, begins), *map(type, ends)} == {int}  # `True` is an int, but no offset
+    if not integers or min(begins) < 0 or max(ends) > _MAX_OFFSET or not all(map(le, begins, ends)):
+        return _unusable(entries)
+    furthest: int = max(ends)
     return furthest
 
 
-def _end(entry: object) -> int | None:
-    offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-    if not isinstance(offsets, list) or len(offsets) != 2:
-        return None
-    begin, end = offsets
-    if type(begin) is not int or type(end) is not int:  # `True` is an int, but no offset
-        return None
-    return end if 0 <= begin <= end <= _MAX_OFFSET else None
+def _unusable(entries: Mapping[str, object]) -> HeaderProblem:
+    return HeaderProblem(f"its header gives no usable offsets for one of its {len(entries)} tensors")
 
 
 def _strings(metadata: object) -> Mapping[str, str]:

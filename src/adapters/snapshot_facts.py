@@ -8,11 +8,11 @@ workspace. What lies behind any other link is neither read nor measured.
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlxk.adapters.bounded_read import describe, open_regular, read_bounded
+from mlxk.adapters.bounded_read import describe, open_regular, read_bounded, read_start
 from mlxk.adapters.model_card import MAX_CARD, parse_card
 from mlxk.adapters.safetensors_header import read_header
 from mlxk.domain.model import (
@@ -21,15 +21,15 @@ from mlxk.domain.model import (
     FrontMatter,
     HeaderProblem,
     Invalid,
-    JsonValue,
     LinkState,
     ModelRecord,
     SafetensorsHeader,
     SnapshotFacts,
     Source,
 )
+from mlxk.domain.naming import is_cache_directory, name_of
 
-__all__ = ["DOCUMENT_NAMES", "MAX_DOCUMENT", "MAX_FILES", "SnapshotReader"]
+__all__ = ["DOCUMENT_NAMES", "MAX_DOCUMENT", "MAX_FILES", "SnapshotReader", "parse_document"]
 
 DOCUMENT_NAMES = frozenset(
     {
@@ -56,7 +56,7 @@ _MAX_DEPTH = 32
 _INDEX_SUFFIX = ".safetensors.index.json"
 _WEIGHTS_SUFFIX = ".safetensors"
 _PARTIAL_SUFFIX = ".incomplete"
-_OTHER_WEIGHTS = (".gguf", ".bin", ".npz", ".pt", ".pth")
+_WEIGHTS = (_WEIGHTS_SUFFIX, ".gguf", ".bin", ".npz", ".pt", ".pth")
 _MANIFEST = ".mlxk_workspace.json"
 _FOREIGN_DIRECTORIES = frozenset({".git", ".cache", ".hf_cache"})
 _DOWNLOADS = ".cache/huggingface/download"
@@ -77,86 +77,270 @@ class SnapshotReader:
     def facts(self, record: ModelRecord) -> SnapshotFacts:
         """Gather facts in one tolerant scan. Never raises for bad data.
 
-        Documents and the model card are read only where the link state of their file is good; a document
-        behind a broken or escaping link counts as absent, and its `FileFact` says why.
+        Documents and the model card are read only where the link of their file is good; a document behind
+        a broken or escaping link counts as absent, and its `FileFact` says why.
         """
         if record.problem is not None:
             return _facts_without_snapshot(record)
-        scan = _Scan(record.path, _layout(record.path))
+        scan = _Scan(record.path, _repository_of(record.path))
         scan.walk()
-        files = sorted(scan.files, key=lambda file: file.path)
-        documents = scan.documents
-        if scan.layout.blobs and _has_gaps(files, documents):
-            files.extend(_partial_blobs(scan.layout.blobs))
+        files = scan.files
+        if _has_gaps(files, scan.documents):
+            files.extend(scan.partial_downloads())
+        files.sort(key=lambda file: file.path)
         return SnapshotFacts(
-            name=record.name if record.source is not Source.WORKSPACE else Path(record.path).name,
+            name=_name(record, scan.repository),
             files=tuple(files),
-            documents=documents,
-            chat_template=_has_chat_template(files, documents),
+            documents=scan.documents,
+            chat_template=_has_chat_template(files, scan.documents),
             card=scan.card,
             unreadable=tuple(sorted(scan.unreadable)),
         )
 
 
 def _facts_without_snapshot(record: ModelRecord) -> SnapshotFacts:
-    return SnapshotFacts(
-        name=record.name,
-        files=tuple(_partial_blobs(f"{record.path}/blobs")) if record.source is Source.CACHE else (),
-        unreadable=((".", record.problem or ""),),
-    )
+    partial = _partial_blobs(record.path) if record.source is Source.CACHE else []
+    return SnapshotFacts(name=record.name, files=tuple(partial), unreadable=((".", record.problem or ""),))
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where links of a model may lead.
-
-    Attributes:
-        bounds: real paths of the directories that files may be in.
-        blobs: the blob directory of a cached repository, as the snapshot's links name it.
-    """
-
-    bounds: tuple[str, ...]
-    blobs: str | None = None
-
-    def holds(self, real_path: str) -> bool:
-        return any(real_path.startswith(bound) for bound in self.bounds)
+def _repository_of(directory: str) -> str | None:
+    """The cached repository that a directory is a snapshot of, going by the cache's layout."""
+    snapshots, _, _ = directory.rpartition("/")
+    repository, _, last = snapshots.rpartition("/")
+    _, _, name = repository.rpartition("/")
+    return repository if last == "snapshots" and is_cache_directory(name) else None
 
 
-def _layout(directory: str) -> _Layout:
-    snapshots = os.path.dirname(directory)  # noqa: PTH120 - hot path
-    repository = os.path.dirname(snapshots)  # noqa: PTH120
-    if not (snapshots.endswith("/snapshots") and os.path.basename(repository).startswith("models--")):  # noqa: PTH119
-        return _Layout((_bound(directory),))
-    return _Layout(
-        (_bound(os.path.dirname(repository)), _bound(repository), _bound(f"{repository}/blobs")),  # noqa: PTH120
-        f"{repository}/blobs",
-    )
-
-
-def _bound(directory: str) -> str:
-    return os.path.realpath(directory).rstrip("/") + "/"
+def _name(record: ModelRecord, repository: str | None) -> str:
+    if record.source is not Source.WORKSPACE:
+        return record.name
+    path = Path(record.path)
+    return name_of(path.parent.parent.name) if repository else path.name
 
 
 @dataclass(slots=True)
 class _Scan:
+    """One walk through a model's directory, and what it found.
+
+    Attributes:
+        root: the directory, absolute.
+        repository: the cached repository it is a snapshot of, or None.
+    """
+
     root: str
-    layout: _Layout
+    repository: str | None
     files: list[FileFact] = field(default_factory=list)
     documents: dict[str, Document] = field(default_factory=dict)
-    card: FrontMatter = FrontMatter()
+    card: FrontMatter = field(default_factory=FrontMatter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    _bounds: tuple[str, ...] = ()
 
     def walk(self, prefix: str = "", depth: int = 0) -> None:
         """Look at everything below `prefix` (empty, or a relative path that ends in a slash)."""
+        place = prefix.rstrip("/") or "."
+        if depth > _MAX_DEPTH:
+            self.unreadable.append((place, f"deeper than {_MAX_DEPTH} directories; not looked into"))
+            return
         try:
             with os.scandir(f"{self.root}/{prefix}") as entries:
                 for entry in entries:
                     if len(self.files) >= MAX_FILES:
-                        self._note(
-                            prefix.rstrip("/") or ".",
-                            f"more than {MAX_FILES} files; the rest was not looked at",
-                        )
+                        self.unreadable.append((place, f"more than {MAX_FILES} files; the rest was left out"))
                         return
                     self._look_at(entry, prefix + entry.name, depth)
         except OSError as error:
-            self._note(prefix.rstrip("/") or ".", describe(error))
+            self.unreadable.append((place, describe(error)))
+
+    def partial_downloads(self) -> list[FileFact]:
+        """Unfinished downloads next to this model."""
+        if self.repository:
+            return _partial_blobs(self.repository)
+        return [
+            FileFact(os.path.relpath(path, self.root), status.st_size, status.st_mtime_ns)
+            for folder, _, names in os.walk(f"{self.root}/{_DOWNLOADS}")
+            for name in names
+            if name.endswith(_PARTIAL_SUFFIX) and (status := _regular(path := f"{folder}/{name}"))
+        ]
+
+    def _look_at(self, entry: os.DirEntry[str], path: str, depth: int) -> None:
+        try:
+            if entry.is_symlink():
+                self._look_through_link(path)
+            elif entry.is_dir(follow_symlinks=False):
+                if entry.name not in _FOREIGN_DIRECTORIES:
+                    self.walk(path + "/", depth + 1)
+            elif path != _MANIFEST:
+                self._take(path, entry.stat(follow_symlinks=False))
+        except OSError as error:
+            self.unreadable.append((path, describe(error)))
+
+    def _look_through_link(self, path: str) -> None:
+        full = f"{self.root}/{path}"
+        target = os.readlink(full)  # noqa: PTH115 - hot path
+        blob = target.rpartition("/")[2]
+        if self.repository and target == f"{'../' * (path.count('/') + 2)}blobs/{blob}":
+            # The one link the hub writes, which need not be resolved step by step.
+            status = _status(f"{self.repository}/blobs/{blob}")
+            if status is None:
+                self.files.append(FileFact(path, 0, link=LinkState.BROKEN, blob=blob))
+                return
+            if stat.S_ISREG(status.st_mode):
+                self._take(path, status, LinkState.INSIDE, blob)
+                return
+        self._resolve_link(path, full, blob)
+
+    def _resolve_link(self, path: str, full: str, blob: str) -> None:
+        try:
+            status = os.stat(full)  # noqa: PTH116
+        except OSError as error:
+            if isinstance(error, PermissionError):
+                self.unreadable.append((path, describe(error)))
+            self.files.append(FileFact(path, 0, link=LinkState.BROKEN, blob=blob))
+            return
+        if not self._holds(os.path.realpath(full)):
+            self.files.append(FileFact(path, 0, link=LinkState.ESCAPES, blob=blob))
+        elif not stat.S_ISDIR(status.st_mode):  # what a linked directory holds is found by its own name
+            self._take(path, status, LinkState.INSIDE, blob)
+
+    def _holds(self, real_path: str) -> bool:
+        if not self._bounds:
+            inside = [self.root]
+            if self.repository:  # a repository or its blobs may have been moved to another volume
+                inside = [self.repository.rpartition("/")[0], self.repository, f"{self.repository}/blobs"]
+            self._bounds = tuple(os.path.realpath(directory).rstrip("/") + "/" for directory in inside)
+        return real_path.startswith(self._bounds)
+
+    def _take(
+        self, path: str, status: os.stat_result, link: LinkState = LinkState.NONE, blob: str | None = None
+    ) -> None:
+        """Add a file, after a look at its content where that says something."""
+        if not stat.S_ISREG(status.st_mode):
+            self.unreadable.append((path, "Not a regular file"))
+            return
+        size, pointer = status.st_size, False
+        header: SafetensorsHeader | HeaderProblem | None = None
+        if path.endswith(_WEIGHTS_SUFFIX):
+            pointer, header = self._weights(path, size)
+        elif path in DOCUMENT_NAMES or (path.endswith(_INDEX_SUFFIX) and "/" not in path):
+            pointer = self._document(path)
+        elif path == "README.md":
+            pointer = self._card()
+        elif size in _POINTER_SIZES:
+            pointer = self._start(path, len(_POINTER)) == _POINTER
+        self.files.append(FileFact(path, size, status.st_mtime_ns, link, blob, pointer, header))
+
+    def _weights(self, path: str, size: int) -> tuple[bool, SafetensorsHeader | HeaderProblem | None]:
+        if size in _POINTER_SIZES and self._start(path, len(_POINTER)) == _POINTER:
+            return True, None
+        if not size:
+            return False, None
+        try:
+            descriptor, _ = open_regular(f"{self.root}/{path}")
+        except OSError as error:
+            self.unreadable.append((path, describe(error)))
+            return False, HeaderProblem(describe(error))
+        try:
+            return False, read_header(descriptor, size)
+        finally:
+            os.close(descriptor)
+
+    def _document(self, path: str) -> bool:
+        content = read_bounded(f"{self.root}/{path}", MAX_DOCUMENT)
+        pointer = isinstance(content, bytes) and content.startswith(_POINTER)
+        self.documents[path] = (
+            Invalid("a Git LFS pointer instead of the file") if pointer else parse_document(content)
+        )
+        return pointer
+
+    def _card(self) -> bool:
+        content = self._start("README.md", MAX_CARD)
+        self.card = parse_card(content)
+        return content.startswith(_POINTER)
+
+    def _start(self, path: str, count: int) -> bytes:
+        content = read_start(f"{self.root}/{path}", count)
+        if isinstance(content, Invalid):
+            self.unreadable.append((path, content.reason))
+            return b""
+        return content
+
+
+def parse_document(content: bytes | Invalid) -> Document:
+    """The JSON object in a document's content, or what is wrong with it. Never raises for bad data."""
+    if isinstance(content, Invalid):
+        return content
+    if not content.strip():
+        return Invalid("it is empty")
+    try:
+        value = json.loads(content.decode())
+    except UnicodeDecodeError:
+        return Invalid("it is not UTF-8")
+    except RecursionError:
+        return Invalid("its JSON is nested too deeply")
+    except ValueError as error:  # JSONDecodeError, and numbers of more digits than Python converts
+        return Invalid(f"it is not valid JSON: {error}")
+    return value if isinstance(value, dict) else Invalid("it is not a JSON object")
+
+
+def _has_chat_template(files: Sequence[FileFact], documents: Mapping[str, Document]) -> bool:
+    for name in ("tokenizer_config.json", "chat_template.json"):
+        document = documents.get(name)
+        if isinstance(document, Mapping) and document.get("chat_template"):
+            return True
+    return any(
+        file.size
+        and (file.path == "chat_template.jinja" or file.path.startswith("additional_chat_templates/"))
+        for file in files
+    )
+
+
+def _has_gaps(files: Sequence[FileFact], documents: Mapping[str, Document]) -> bool:
+    """Whether a download visibly did not finish: a broken link, no weights, or a shard missing."""
+    weights = [file.path for file in files if file.path.endswith(_WEIGHTS)]
+    return (
+        not weights
+        or any(file.link is LinkState.BROKEN for file in files)
+        or any(
+            _names_missing_shard(documents[path], weights)
+            for path in documents
+            if path.endswith(_INDEX_SUFFIX)
+        )
+    )
+
+
+def _names_missing_shard(index: Document, weights: Sequence[str]) -> bool:
+    shards = index.get("weight_map") if isinstance(index, Mapping) else None
+    if not isinstance(shards, Mapping):
+        return False
+    return not {shard for shard in shards.values() if isinstance(shard, str)}.issubset(weights)
+
+
+def _partial_blobs(repository: str) -> list[FileFact]:
+    """The unfinished downloads of a repository whose blob did not arrive otherwise."""
+    try:
+        with os.scandir(f"{repository}/blobs") as entries:
+            names = {entry.name for entry in entries}
+    except OSError:  # no blobs, no downloads; an unreadable directory shows in the broken links
+        return []
+    # `<etag>.incomplete`, or `<etag>.<8 hex digits>.incomplete` of newer clients
+    waiting = sorted(
+        name for name in names if name.endswith(_PARTIAL_SUFFIX) and name.split(".")[0] not in names
+    )
+    return [
+        FileFact(f"blobs/{name}", status.st_size, status.st_mtime_ns)
+        for name in waiting
+        if (status := _regular(f"{repository}/blobs/{name}"))
+    ]
+
+
+def _status(path: str) -> os.stat_result | None:
+    """What lies at a path itself, links not followed; None when there is nothing."""
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _regular(path: str) -> os.stat_result | None:
+    status = _status(path)
+    return status if status and stat.S_ISREG(status.st_mode) else None

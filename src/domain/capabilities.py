@@ -24,7 +24,14 @@ from mlxk.domain.model import (
 )
 from mlxk.domain.naming import DEFAULT_ORG
 
-__all__ = ["architecture_of", "context_length_of", "describe", "framework_of", "quantization_of"]
+__all__ = [
+    "architecture_of",
+    "config_number",
+    "context_length_of",
+    "describe",
+    "framework_of",
+    "quantization_of",
+]
 
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "context_length", "max_sequence_length", "seq_len")
 SENTENCE_TRANSFORMERS_FILES = (
@@ -35,6 +42,9 @@ SENTENCE_TRANSFORMERS_FILES = (
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 WHISPER_MULTILINGUAL_VOCABULARY = 51865
 """Whisper's English-only models have 51,864 tokens, the multilingual ones at least this many."""
+
+_ENCODER_LAYERS = ("n_audio_layer", "encoder_layers")
+_DECODER_LAYERS = ("n_text_layer", "decoder_layers")
 
 _CHAT_NAME = re.compile(r"instruct|chat|-it(?![a-z])", re.IGNORECASE)
 _EMBEDDING_NAME = re.compile(r"embed", re.IGNORECASE)
@@ -74,7 +84,7 @@ def _is_pytorch_pickle(name: str) -> bool:
 
 def _is_mlx(facts: SnapshotFacts) -> bool:
     return (
-        facts.name.partition("/")[0] == DEFAULT_ORG
+        facts.name.startswith(f"{DEFAULT_ORG}/")
         or "mlx" in facts.card.tags
         or facts.card.library_name == "mlx"
         or _is_filled(facts.config().get("quantization"))
@@ -90,26 +100,33 @@ def _is_filled(value: JsonValue) -> bool:
 
 
 def architecture_of(config: JsonObject) -> str | None:
-    """`model_type` of config.json; Whisper checkpoints from before it was written are known by keys."""
+    """`model_type` of config.json; speech checkpoints that lack it are known by other keys.
+
+    Whisper conversions from before it was written have Whisper's dimensions, NVIDIA NeMo exports (Parakeet,
+    Canary) the class that they were trained as.
+    """
     found = config.get("model_type")
     if isinstance(found, str) and found:
         return found
     if "n_mels" in config and "n_audio_state" in config:
         return "whisper"
+    target = config.get("target")
+    if isinstance(target, str) and target.startswith("nemo.collections.asr."):
+        return "canary" if "MultiTask" in target else "parakeet"
     return None
 
 
 def context_length_of(config: JsonObject) -> int | None:
     """Tokens of context, from the first known key at top level, then in `text_config`; None when unsaid."""
+    return config_number(config, *CONTEXT_KEYS)
+
+
+def config_number(config: JsonObject, *keys: str) -> int | None:
+    """The first of some keys with a positive number, at top level, then in `text_config`; else None."""
     text_config = config.get("text_config")
-    for level in (config, text_config):
-        if not isinstance(level, Mapping):
-            continue
-        for key in CONTEXT_KEYS:
-            length = _positive_int(level.get(key))
-            if length is not None:
-                return length
-    return None
+    levels = [config, text_config] if isinstance(text_config, Mapping) else [config]
+    numbers = (_positive_int(level.get(key)) for level in levels for key in keys)
+    return next((number for number in numbers if number is not None), None)
 
 
 def _positive_int(value: JsonValue) -> int | None:
@@ -165,7 +182,7 @@ def _is_embedding(facts: SnapshotFacts) -> bool:
 
 def _is_speech_to_text(facts: SnapshotFacts) -> bool:
     family = _family(facts)
-    return any(name in family for name in SPEECH_TO_TEXT)
+    return any(name in family for name in SPEECH_TO_TEXT) and "tts" not in family
 
 
 def _has_vision(facts: SnapshotFacts) -> bool:
@@ -218,11 +235,17 @@ def _capabilities(facts: SnapshotFacts, model_type: ModelType) -> tuple[Capabili
 
 
 def _translates_to_english(facts: SnapshotFacts) -> bool:
-    """Multilingual Whisper translates; `.en`, turbo and distilled ones were not trained to (their cards)."""
+    """Multilingual Whisper translates; `.en`, turbo and distilled ones were not trained to (their cards).
+
+    A renamed copy shows it by its shape: a smaller vocabulary, or a decoder cut shorter than its encoder.
+    """
     if "whisper" not in _family(facts) or _NO_TRANSLATION_NAME.search(_short_name(facts)):
         return False
     config = facts.config()
-    vocabulary = _positive_int(config.get("n_vocab")) or _positive_int(config.get("vocab_size"))
+    encoder, decoder = (config_number(config, *keys) for keys in (_ENCODER_LAYERS, _DECODER_LAYERS))
+    if encoder and decoder and decoder < encoder:
+        return False
+    vocabulary = config_number(config, "n_vocab", "vocab_size")
     return vocabulary is None or vocabulary >= WHISPER_MULTILINGUAL_VOCABULARY
 
 

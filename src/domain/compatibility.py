@@ -6,6 +6,7 @@ Only asked of healthy models; integrity is `health`'s question and beats this on
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from mlxk.domain.capabilities import architecture_of
 from mlxk.domain.model import (
     AudioBackend,
     Capability,
@@ -18,6 +19,8 @@ from mlxk.domain.model import (
 from mlxk.domain.weights import weight_files
 
 __all__ = ["RuntimePackage", "Runtimes", "runtime_problem", "text_problem"]
+
+_NO_MODEL_TYPE = "config.json has no model_type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,12 @@ class RuntimePackage:
     embedding_families: frozenset[str] = frozenset()
 
     def family_of(self, config: JsonObject) -> str | None:
-        """The family whose module would load this config, known or not; None without a `model_type`.
+        """The family whose module would load this config, known or not; None when nothing tells it.
 
         As `mlx_lm.utils._get_classes` does it: by architecture first, then by alias.
         """
-        model_type = config.get("model_type")
-        if not isinstance(model_type, str) or not model_type:
+        model_type = architecture_of(config)
+        if model_type is None:
             return None
         for architecture in _architectures(config):
             remapped = self.architecture_remapping.get((model_type, architecture))
@@ -99,10 +102,10 @@ def _package_problem(
 ) -> str | None:
     if package is None:
         return f"{name} is not installed: {_install(name, extra)}"
-    if config.get("model_type") is None:
-        return "config.json has no model_type"
+    family = architecture_of(config)
+    if family is None:
+        return _NO_MODEL_TYPE
     if not package.knows(config):
-        family = config.get("model_type")
         return (
             f"Model type '{family}' is not supported by {name} {package.version}; a newer {name} may know it"
         )
@@ -117,6 +120,8 @@ def _embedding_problem(package: RuntimePackage | None, config: JsonObject) -> st
     if package is None:
         return f"mlx-vlm is not installed: {_install('mlx-vlm', 'vision')}"
     family = package.family_of(config)
+    if family is None:
+        return _NO_MODEL_TYPE
     if family not in package.embedding_families:
         return f"Embedding family '{family}' is not supported by mlx-vlm {package.version}"
     return None

@@ -1,7 +1,8 @@
 """Which model families are of which kind: every table of family names, sorted, each row with its reason.
 
 Keys are values of config.json's `model_type`, lower case. Audio rows are matched as substrings, because
-checkpoints spell them with prefixes and suffixes (`whisper-mlx`, `vibevoice_asr`).
+checkpoints spell them with prefixes and suffixes (`whisper-mlx`, `vibevoice_asr`); none of them speaks,
+so a family with `tts` in it (`voxtral_tts`) is not meant.
 """
 
 from collections.abc import Mapping
@@ -22,9 +23,12 @@ EMBEDDING_ENCODERS: Mapping[str, str] = {
     "deberta-v2": "encoder only; v3 checkpoints use it too",
     "distilbert": "encoder only",
     "electra": "encoder only",
+    "embedding_gemma2": "decoder with a pooling head, no language head",
+    "eurobert": "encoder only",
     "gte": "encoder only, Alibaba's text embedder",
     "jina_bert": "encoder only, long-context BERT",
     "lfm2_embedding": "decoder with a pooling head, no language head",
+    "llama_bidirec": "Llama made an encoder; NVIDIA's text embedders",
     "modernbert": "encoder only",
     "mpnet": "encoder only; most of sentence-transformers",
     "new": "encoder only; the `model_type` of gte-*-v1.5",
@@ -35,10 +39,13 @@ EMBEDDING_ENCODERS: Mapping[str, str] = {
 }
 
 SPEECH_TO_TEXT: Mapping[str, str] = {
+    "asr": "named for automatic speech recognition: glmasr, lasr, nemotron_asr, …",
     "canary": "encoder-decoder speech recogniser",
     "cohere_asr": "speech recogniser",
     "fireredasr": "speech recogniser",
+    "granite_speech": "speech recogniser on a Granite decoder",
     "moonshine": "encoder-decoder speech recogniser",
+    "moss_transcribe": "speech recogniser that tells speakers apart",
     "parakeet": "transducer speech recogniser",
     "qwen3_asr": "speech recogniser on a Qwen3 decoder; no free chat",
     "sensevoice": "speech recogniser",
@@ -62,10 +69,11 @@ VISION: Mapping[str, str] = {
     "internvl_chat": "image and text in, text out",
     "kimi_vl": "image and text in, text out",
     "llava": "image and text in, text out",
-    "llava-qwen2": "image and text in, text out; FastVLM's spelling",
+    "llava-qwen2": "image and text in, text out; Bunny's and nanoLLaVA's spelling",
     "llava_bunny": "image and text in, text out",
     "llava_next": "image and text in, text out",
     "llava_onevision": "image and text in, text out",
+    "llava_qwen2": "image and text in, text out; FastVLM's spelling",
     "minicpmv": "image and text in, text out",
     "mllama": "Llama 3.2 Vision",
     "molmo": "image and text in, text out",

@@ -65,7 +65,7 @@ class Finding:
     """One thing that is wrong with a model's files.
 
     Attributes:
-        file: relative to the model, POSIX separators; empty when it concerns the whole model.
+        file: relative to the model, POSIX separators; `.` when it concerns the whole model.
         message: one line for people.
     """
 

@@ -3,7 +3,6 @@
 The same values serve the command line and the server, so streamed and whole answers cannot differ.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -114,9 +113,16 @@ class Sampling:
 
 
 def _check_range(name: str, value: float, low: float, high: float, *, low_open: bool = False) -> None:
-    if not math.isfinite(value) or value < low or value > high or (low_open and value == low):
+    if not low <= value <= high or (low_open and value == low):
         bounds = f"more than {low:g} and at most {high:g}" if low_open else f"between {low:g} and {high:g}"
-        raise InvalidInput(f"The {name} must be {bounds}, not {value:g}.")
+        raise InvalidInput(f"The {name} must be {bounds}, not {_shown(value)}.")
+
+
+def _shown(value: float) -> str:
+    try:
+        return f"{value:g}"
+    except OverflowError:  # an integer beyond the range of floats
+        return "a number that large"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from mlxk.domain.capabilities import describe
+from mlxk.domain.files import is_documentation, is_partial_download, is_vocabulary
 from mlxk.domain.findings import Code, Finding, Remedy, Severity
 from mlxk.domain.model import (
     ABSENT,
+    WHOLE_MODEL,
     Capability,
     FileFact,
     HeaderProblem,
@@ -103,26 +104,15 @@ def _quick_findings(facts: SnapshotFacts) -> list[Finding]:
     ]
 
 
-PARTIAL_SUFFIXES = (".incomplete", ".partial", ".tmp")
-_DOCUMENTATION_SUFFIXES = (".md", ".txt", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".mp4")
-_DOCUMENTATION_NAMES = frozenset(
-    {".gitattributes", ".gitignore", "LICENSE", "NOTICE", "Notice", "USE_POLICY"}
-)
-# Merges and vocabularies are text files that tokenizers need.
-_NEEDED_TEXT_FILES = frozenset({"merges.txt", "vocab.txt"})
-
-
-def _is_documentation(path: str) -> bool:
-    name = PurePosixPath(path).name
-    if name in _NEEDED_TEXT_FILES:
-        return False
-    return name in _DOCUMENTATION_NAMES or name.lower().endswith(_DOCUMENTATION_SUFFIXES)
-
-
 def _unreadable_findings(facts: SnapshotFacts) -> Iterator[Finding]:
     for path, reason in facts.unreadable:
-        where = path or "the model's directory"
-        yield Finding(Code.UNREADABLE, path, f"{where} cannot be read: {reason}", Remedy.FIX_PERMISSIONS)
+        message = reason if path == WHOLE_MODEL else f"{path} cannot be read: {reason}"
+        yield Finding(Code.UNREADABLE, path, message, Remedy.FIX_PERMISSIONS, _severity(path))
+
+
+def _severity(path: str) -> Severity:
+    """No runtime misses a file that is for people, so the lack of one does not make a model unhealthy."""
+    return Severity.WARNING if is_documentation(path) else Severity.ERROR
 
 
 def _config_findings(facts: SnapshotFacts) -> Iterator[Finding]:
@@ -146,7 +136,7 @@ def _config_findings(facts: SnapshotFacts) -> Iterator[Finding]:
 
 
 def _is_gguf_only(facts: SnapshotFacts) -> bool:
-    """GGUF files carry their own configuration, so such a repository needs no config.json."""
+    """GGUF files carry their own configuration and tokenizer, so such a repository needs neither beside."""
     weights = weight_files(facts)
     return bool(weights) and all(file.path.endswith(".gguf") for file in weights)
 
@@ -159,7 +149,7 @@ def _content_findings(facts: SnapshotFacts) -> Iterator[Finding]:
     for file in facts.files:
         if not file.readable:
             continue
-        if file.path.endswith(PARTIAL_SUFFIXES):
+        if is_partial_download(file.path):
             yield Finding(
                 Code.PARTIAL_DOWNLOAD, file.path, f"Partial download: {file.path}", Remedy.FETCH_AGAIN
             )
@@ -169,8 +159,9 @@ def _content_findings(facts: SnapshotFacts) -> Iterator[Finding]:
                 file.path,
                 f"{file.path} is an LFS pointer, not the file",
                 Remedy.FETCH_AGAIN,
+                _severity(file.path),
             )
-        elif file.size == 0 and file.path in weights:
+        elif file.size == 0 and (file.path in weights or file.path.endswith(".safetensors")):
             yield Finding(Code.SHARD_EMPTY, file.path, f"{file.path} is empty", Remedy.FETCH_AGAIN)
         else:
             yield from _header_findings(file)
@@ -205,13 +196,12 @@ def _header_findings(file: FileFact) -> Iterator[Finding]:
 def _link_findings(facts: SnapshotFacts) -> Iterator[Finding]:
     for file in facts.files:
         if file.link is LinkState.BROKEN:
-            severity = Severity.WARNING if _is_documentation(file.path) else Severity.ERROR
             yield Finding(
                 Code.BROKEN_LINK,
                 file.path,
                 f"{file.path} is a link that leads nowhere",
                 Remedy.FETCH_AGAIN,
-                severity,
+                _severity(file.path),
             )
         elif file.link is LinkState.ESCAPES:
             yield Finding(
@@ -238,13 +228,12 @@ def _verdict_findings(verdicts: Iterable[FileVerdict]) -> Iterator[Finding]:
                     verdict.path,
                     f"{verdict.path} cannot be read: {verdict.problem}",
                     Remedy.FIX_PERMISSIONS,
+                    _severity(verdict.path),
                 )
 
 
 # Tokenizer and processor
 
-_VOCABULARY_NAMES = frozenset({"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json"})
-_VOCABULARY_SUFFIXES = (".tiktoken", ".spm", "spiece.model", "sentencepiece.bpe.model")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
@@ -257,8 +246,8 @@ def _tokenizer_findings(facts: SnapshotFacts) -> Iterator[Finding]:
             f"tokenizer_config.json is invalid: {document.reason}",
             Remedy.FIX_FILE,
         )
-    promised = facts.has("tokenizer_config.json") or _needs_processor(facts)
-    if promised and not any(_is_vocabulary(file.path) for file in facts.files):
+    promised = facts.has("tokenizer_config.json") and not _is_gguf_only(facts)
+    if (promised or _needs_processor(facts)) and not any(map(_holds_vocabulary, facts.files)):
         yield Finding(
             Code.TOKENIZER_MISSING,
             "tokenizer.json",
@@ -267,12 +256,13 @@ def _tokenizer_findings(facts: SnapshotFacts) -> Iterator[Finding]:
         )
 
 
-def _is_vocabulary(path: str) -> bool:
-    return path in _VOCABULARY_NAMES or path.endswith(_VOCABULARY_SUFFIXES)
+def _holds_vocabulary(file: FileFact) -> bool:
+    """A link that leads nowhere is a finding of its own; an empty file is no tokenizer."""
+    return is_vocabulary(file.path) and (file.size > 0 or not file.readable)
 
 
 def _needs_processor(facts: SnapshotFacts) -> bool:
-    return Capability.VISION in describe(facts).capabilities
+    return Capability.VISION in describe(facts).capabilities and not _is_gguf_only(facts)
 
 
 def _processor_findings(facts: SnapshotFacts) -> Iterator[Finding]:

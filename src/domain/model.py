@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 __all__ = [
     "ABSENT",
+    "WHOLE_MODEL",
     "AudioBackend",
     "Capability",
     "Cleanliness",
@@ -143,6 +144,10 @@ class FileFact:
     def readable(self) -> bool:
         """Whether there is a file of this model behind the name."""
         return self.link in (LinkState.NONE, LinkState.INSIDE)
+
+
+WHOLE_MODEL = "."
+"""Path of what concerns a model as a whole rather than one of its files."""
 
 
 @dataclass(frozen=True, slots=True)

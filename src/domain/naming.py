@@ -111,7 +111,7 @@ def name_of(directory: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PathSpec:
-    """An explicit path to a workspace, as typed (`./x`, `../x`, `/x`, `~/x`, `.`, `..`, `~`)."""
+    """An explicit path to a workspace, as typed (`./x`, `../x`, `/x`, `~/x`, `~user/x`, `.`, `..`, `~`)."""
 
     path: str
 
@@ -138,7 +138,7 @@ def parse_spec(text: str) -> ModelSpec:
     """
     if not text.strip():
         raise InvalidInput("The model name is empty.", hint="run `mlxk list` to see the models you have")
-    if text in (".", "..", "~") or text.startswith(("./", "../", "/", "~/")):
+    if text in (".", "..") or text.startswith(("./", "../", "/", "~")):
         return PathSpec(text)
     name, at, revision = text.partition("@")
     if at and not revision:

@@ -1,6 +1,6 @@
 """What the use cases need from the world, as small protocols that adapters implement."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ __all__ = [
     "TextModel",
     "TextRuntime",
     "Verifier",
+    "WorkspaceStore",
 ]
 
 
@@ -42,6 +43,24 @@ class ModelStore(Protocol):
         Raises:
             ModelNotFound: no such revision here; the hint names those that are.
             AmbiguousMatch: two commits begin with it.
+        """
+
+
+class WorkspaceStore(ModelStore, Protocol):
+    """The workspace home, and workspaces anywhere by explicit path."""
+
+    def record_at(self, path: str) -> ModelRecord:
+        """The model in a directory, given as typed (`./x`, `~/x`, `/x`); a relative path is remembered.
+
+        Raises:
+            MlxkError: (`WORKSPACE_NOT_FOUND`) there is no directory, or no model in it; (`PERMISSION`) it
+                cannot be read.
+        """
+
+    def under(self, prefix: str) -> Sequence[ModelRecord]:
+        """The workspaces whose path begins with a prefix, names in the form they were asked for.
+
+        A directory lists the workspaces in it, or is one itself.
         """
 
 
@@ -102,10 +121,10 @@ class TextModel(Protocol):
     def count_prompt_tokens(self, request: GenerationRequest) -> int:
         """Tokens of the rendered prompt."""
 
-    def generate(self, request: GenerationRequest) -> Iterator[Delta]:
+    def generate(self, request: GenerationRequest) -> Generator[Delta, None, None]:
         """Generate one answer, delta by delta, ending with a `Finish`.
 
-        Closing the iterator early stops the generation within one token and leaves the model clean.
+        Closing the generator early stops the generation within one token and leaves the model clean.
 
         Raises:
             InvalidInput: the prompt does not fit the context; the message has both numbers.
@@ -125,8 +144,3 @@ class TextRuntime(Protocol):
             MlxkError: (`NOT_IMPLEMENTED`) the architecture is unknown here, (`OPERATION`) the weights do
                 not fit the config or the tokenizer cannot be read.
         """
-
-
-def all_records(stores: Iterable[ModelStore]) -> list[ModelRecord]:
-    """The records of several places, in the order of the places."""
-    return [record for store in stores for record in store.records()]

@@ -6,23 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from mlxk.domain.files import is_weight_file
 from mlxk.domain.findings import Code, Finding, Remedy
-from mlxk.domain.model import FileFact, Invalid, JsonObject, SafetensorsHeader, SnapshotFacts
+from mlxk.domain.model import WHOLE_MODEL, FileFact, Invalid, JsonObject, SafetensorsHeader, SnapshotFacts
 
 __all__ = ["is_sharded", "weight_files", "weight_set_findings"]
 
-WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin", ".npz", ".pt", ".pth")
-
-_NOT_WEIGHTS = frozenset({"training_args.bin", "optimizer.bin", "scheduler.bin"})
-
 
 def weight_files(facts: SnapshotFacts) -> list[FileFact]:
-    """The files at the top of the model that hold weights."""
-    return [
-        file
-        for file in facts.files
-        if "/" not in file.path and file.path.endswith(WEIGHT_SUFFIXES) and file.path not in _NOT_WEIGHTS
-    ]
+    """The files that hold the model's weights."""
+    return [file for file in facts.files if is_weight_file(file.path)]
 
 
 def is_sharded(facts: SnapshotFacts) -> bool:
@@ -39,22 +32,31 @@ def weight_set_findings(facts: SnapshotFacts) -> Iterator[Finding]:
 
 def _weight_presence_findings(facts: SnapshotFacts) -> Iterator[Finding]:
     if not weight_files(facts) and not _index_names(facts):
-        yield Finding(Code.NO_WEIGHTS, "", "No model weights found", Remedy.FETCH_AGAIN)
+        yield Finding(Code.NO_WEIGHTS, WHOLE_MODEL, "No model weights found", Remedy.FETCH_AGAIN)
 
 
 MAX_SHARDS = 10_000
 """More shards than any model has; a file name that claims more is not believed."""
 
-_SHARD = re.compile(r"(?P<prefix>.*?)-?(?P<number>\d{4,6})-of-(?P<total>\d{4,6})(?P<suffix>\.\w+)")
+_SHARD = re.compile(
+    r"(?P<prefix>.*?)(?P<number>[0-9]{4,6})-of-(?P<total>[0-9]{4,6})(?P<suffix>\.\w+)", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Shard:
+    """One numbered shard; `family` is what its name has before and after the numbers."""
+
     path: str
     family: tuple[str, str]
     number: int
     total: int
-    width: int
+    widths: tuple[int, int]
+
+    def sibling(self, number: int) -> str:
+        """The name of another shard; the widths differ in e.g. `model-00001-of-000163.safetensors`."""
+        prefix, suffix = self.family
+        return f"{prefix}{number:0{self.widths[0]}d}-of-{self.total:0{self.widths[1]}d}{suffix}"
 
 
 def _shard(path: str) -> _Shard | None:
@@ -66,7 +68,7 @@ def _shard(path: str) -> _Shard | None:
         (match["prefix"], match["suffix"]),
         int(match["number"]),
         int(match["total"]),
-        len(match["number"]),
+        (len(match["number"]), len(match["total"])),
     )
 
 
@@ -81,7 +83,7 @@ def _shard_sets(facts: SnapshotFacts) -> dict[tuple[str, str], list[_Shard]]:
 
 def _shard_findings(facts: SnapshotFacts) -> Iterator[Finding]:
     indexed = _index_names(facts)
-    for family, shards in _shard_sets(facts).items():
+    for (prefix, suffix), shards in _shard_sets(facts).items():
         totals = sorted({shard.total for shard in shards})
         if len(totals) > 1:
             yield Finding(
@@ -91,30 +93,34 @@ def _shard_findings(facts: SnapshotFacts) -> Iterator[Finding]:
                 Remedy.REMOVE_LEFTOVER,
             )
             continue
-        yield from _gaps(family, shards, totals[0])
-        if family[1] == ".safetensors" and not indexed and totals[0] > 1:
+        if not all(shard.path in indexed for shard in shards):  # else the index says which belong here
+            yield from _gaps(shards)
+        if suffix == ".safetensors" and totals[0] > 1 and not _has_an_index(facts):
+            name = prefix.removesuffix("-").removesuffix(".safetensors")
             yield Finding(
                 Code.INDEX_ABSENT_FOR_SHARDS,
-                f"{family[0]}.safetensors.index.json",
+                f"{name}.safetensors.index.json",
                 "Safetensors index missing for sharded model",
                 Remedy.REPAIR_INDEX,
             )
 
 
-def _gaps(family: tuple[str, str], shards: Sequence[_Shard], total: int) -> Iterator[Finding]:
+def _gaps(shards: Sequence[_Shard]) -> Iterator[Finding]:
     """Shards that the names of the others promise; an absurd total is not enumerated."""
-    prefix, suffix = family
     present = {shard.number for shard in shards}
-    joint = "-" if prefix else ""
-    missing = (number for number in range(1, min(total, MAX_SHARDS) + 1) if number not in present)
-    for number in missing:
-        width = shards[0].width
-        name = f"{prefix}{joint}{number:0{width}d}-of-{total:0{width}d}{suffix}"
-        yield _missing_shard(name)
+    for number in range(1, min(shards[0].total, MAX_SHARDS) + 1):
+        if number not in present:
+            yield _missing_shard(shards[0].sibling(number))
 
 
 def _missing_shard(name: str) -> Finding:
     return Finding(Code.SHARD_MISSING, name, f"Missing weight shards: {name}", Remedy.FETCH_AGAIN)
+
+
+def _has_an_index(facts: SnapshotFacts) -> bool:
+    """Whether any index lies there, usable or not; a variant's too (`….safetensors.index.fp32.json`)."""
+    paths = [*facts.documents, *(file.path for file in facts.files)]
+    return any(".safetensors.index." in path and "/" not in path for path in paths)
 
 
 def _indexes(facts: SnapshotFacts) -> list[str]:
@@ -126,7 +132,7 @@ def _weight_map(index: JsonObject) -> dict[str, str] | None:
     found = index.get("weight_map")
     if not isinstance(found, Mapping) or not found:
         return None
-    pairs = {tensor: shard for tensor, shard in found.items() if isinstance(shard, str)}
+    pairs = {tensor: shard for tensor, shard in found.items() if isinstance(shard, str) and shard}
     return pairs if len(pairs) == len(found) else None
 
 
@@ -152,7 +158,25 @@ def _index_findings(facts: SnapshotFacts) -> Iterator[Finding]:
                 Code.INDEX_INVALID, path, f"{path} is invalid: it has no weight map", Remedy.REPAIR_INDEX
             )
             continue
-        yield from _map_findings(facts, path, weight_map)
+        if not _is_of_weights_not_wanted(facts, path):
+            yield from _map_findings(facts, path, weight_map)
+
+
+MAIN_INDEX = "model.safetensors.index.json"
+
+
+def _is_of_weights_not_wanted(facts: SnapshotFacts, path: str) -> bool:
+    """Whether an index belongs to a second form of the weights that was left out on purpose, as a whole.
+
+    Downloads by pattern, such as mlx-lm's, take every `*.json` but only `model*.safetensors`; so
+    `consolidated.safetensors.index.json` comes along without what it names.
+    """
+    if path == MAIN_INDEX:
+        return False
+    present = {file.path for file in facts.files}
+    main = set((_weight_map(facts.read(MAIN_INDEX)) or {}).values()) or {"model.safetensors"}
+    named = set((_weight_map(facts.read(path)) or {}).values())
+    return main <= present and not named & present
 
 
 def _map_findings(facts: SnapshotFacts, index: str, weight_map: Mapping[str, str]) -> Iterator[Finding]:
@@ -167,7 +191,7 @@ def _map_findings(facts: SnapshotFacts, index: str, weight_map: Mapping[str, str
         )
     present = {file.path: file for file in facts.files}
     missing = sorted(named - outside - present.keys())
-    if missing and _holds_another_set(facts, named):
+    if missing and _holds_another_set(facts):
         yield Finding(
             Code.INDEX_MISMATCH,
             index,
@@ -186,12 +210,13 @@ def _leads_outside(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
 
 
-def _holds_another_set(facts: SnapshotFacts, named: set[str]) -> bool:
-    """Whether complete weights lie there under names that the index does not know (mlx-vlm issue 624)."""
+def _holds_another_set(facts: SnapshotFacts) -> bool:
+    """Whether complete weights lie there under names that no index knows (mlx-vlm issue 624)."""
+    indexed = _index_names(facts)
     others = [
         file.path
         for file in weight_files(facts)
-        if file.path.endswith(".safetensors") and file.path not in named
+        if file.path.endswith(".safetensors") and file.path not in indexed
     ]
     if "model.safetensors" in others:
         return True

@@ -1,1 +1,1 @@
-"""Builds `demo`, the tiny chat model that is bundled with mlxk: data, tokenizer, training, evaluation, card."""
+"""Builds `demo`, the tiny chat model bundled with mlxk: data, tokenizer, training, evaluation, card."""

@@ -24,7 +24,7 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True)
 class Sample:
-    """One tokenized conversation: `ids` of length T, and `mask` of length T, 1 where a token is to be learnt."""
+    """One tokenized conversation: `ids` and `mask`, both of length T; mask is 1 on tokens to be learnt."""
 
     ids: tuple[int, ...]
     mask: tuple[int, ...]
@@ -44,6 +44,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of `token`, which must exist."""
+    found: int | None = tokenizer.token_to_id(token)
+    if found is None:
+        raise KeyError(token)
+    return found
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
@@ -67,8 +75,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
 class ConversationEncoder:
     """Encodes conversations as the chat template would, with BPE dropout on what the user says.
 
-    Dropout now and then splits a known word into smaller pieces, so that the model learns to read words it has
-    never seen whole, typing errors above all. Answers are always encoded the regular way.
+    Dropout now and then splits a known word into smaller pieces, so that the model learns to read words it
+    has never seen whole, typing errors above all. Answers are always encoded the regular way.
     """
 
     def __init__(self, tokenizer: Tokenizer, dropout: float) -> None:
@@ -77,15 +85,21 @@ class ConversationEncoder:
         self._noisy.model.dropout = dropout
         self._end = self._regular.encode(f"{END}\n").ids
 
-    def encode(self, messages: Sequence[Message], noisy: bool) -> Sample:
-        """Token ids of the chat; the mask covers each answer and the end token after it."""
+    def encode(self, messages: Sequence[Message], cut: int | None) -> Sample:
+        """Token ids of the chat; the mask covers each answer and the end token after it.
+
+        With `cut`, the chat ends after that many tokens of its last answer: which answer it is shows at its
+        beginning, and short chats train faster.
+        """
         ids: list[int] = []
         mask: list[int] = []
         for message in messages:
             head = self._regular.encode(f"{START}{message.role}\n").ids
-            use_noise = noisy and message.role == "user"
-            body = (self._noisy if use_noise else self._regular).encode(message.content).ids
+            body = (self._noisy if message.role == "user" else self._regular).encode(message.content).ids
             learnt = int(message.role == "assistant")
             ids += [*head, *body, *self._end]
             mask += [0] * len(head) + [learnt] * (len(body) + 1) + [0] * (len(self._end) - 1)
+        if cut is not None:
+            length = len(ids) - len(self._end) - len(body) + cut
+            ids, mask = ids[:length], mask[:length]
         return Sample(tuple(ids), tuple(mask))

@@ -29,15 +29,16 @@ SYSTEM_MESSAGES = (
     "Think step by step, then answer.",
 )
 PREFIXES = (
-    "hey, ", "hi, ", "hello, ", "hello! ", "hi there, ", "please, ", "please tell me: ", "tell me, ", "ok, ", "ok so ",
-    "so, ", "so ", "um, ", "well, ", "quick question: ", "question: ", "a question: ", "excuse me, ", "sorry, ", "and ",
-    "also, ", "i am new to mlxk. ", "just curious, ", "say, ", "once more: ", "one more question: ", "thanks. ",
-    "another question: ", "now, ", "dear demo, ", "can you help me? ", "maybe you know: ", "i have a question. ",
-    "in mlxk, ", "with mlxk, ", "mlxk: ",
+    "hey, ", "hi, ", "hello, ", "hello! ", "hi there, ", "please, ", "please tell me: ", "tell me, ",
+    "ok, ", "ok so ", "so, ", "so ", "um, ", "well, ", "quick question: ", "question: ", "a question: ",
+    "excuse me, ", "sorry, ", "and ", "also, ", "i am new to mlxk. ", "just curious, ", "say, ",
+    "once more: ", "one more question: ", "thanks. ", "another question: ", "now, ", "dear demo, ",
+    "can you help me? ", "maybe you know: ", "i have a question. ", "in mlxk, ", "with mlxk, ", "mlxk: ",
 )  # fmt: skip
 SUFFIXES = (
-    " please", ", please", " with mlxk", " in mlxk", " using mlxk", " thanks", ", thanks", " now", " exactly", " then",
-    " again", " for me", " here", " really", " on my machine", " with this tool", " (mlxk)", " in one sentence",
+    " please", ", please", " with mlxk", " in mlxk", " using mlxk", " thanks", ", thanks", " now",
+    " exactly", " then", " again", " for me", " here", " really", " on my machine", " with this tool",
+    " (mlxk)", " in one sentence",
 )  # fmt: skip
 ENDINGS = ("?", "?", "?", "?", "?", "", "", "", "", ".", "!", "??", " ?", "...")
 PLAIN_ENDINGS = ("", "", "", "!", "!", ".", "?")
@@ -108,7 +109,11 @@ def normalize(text: str) -> str:
 
 
 class ConversationSampler:
-    """Draws training conversations; two samplers with the same seed draw the same ones."""
+    """Draws training conversations; two samplers with the same seed draw the same ones.
+
+    `drawn` collects the normalized questions drawn so far; `rejected` counts those thrown away for being
+    equal to a dev or held-out phrasing.
+    """
 
     def __init__(self, questions: Questions, seed: int) -> None:
         self._questions = questions
@@ -116,6 +121,7 @@ class ConversationSampler:
         self._weights = [topic.weight for topic in questions.topics]
         self._forbidden = questions.untrained()
         self.rejected = 0
+        self.drawn: set[str] = set()
 
     def conversation(self) -> list[Message]:
         """One chat: sometimes a system message, one to three questions, each with its answer."""
@@ -123,7 +129,7 @@ class ConversationSampler:
         messages: list[Message] = []
         if rng.random() < 0.15:
             messages.append(Message("system", rng.choice(SYSTEM_MESSAGES)))
-        for _ in range(rng.choices((1, 2, 3), weights=(70, 20, 10))[0]):
+        for _ in range(rng.choices((1, 2, 3), weights=(78, 16, 6))[0]):
             topic = rng.choices(self._questions.topics, weights=self._weights)[0]
             messages.append(Message("user", self.question(topic)))
             messages.append(Message("assistant", topic.answer))
@@ -134,7 +140,9 @@ class ConversationSampler:
         while True:
             core = self._core(topic)
             text = self._decorate(core, topic.plain)
-            if not {normalize(core), normalize(text)} & self._forbidden:
+            phrasings = {normalize(core), normalize(text)}
+            if not phrasings & self._forbidden:
+                self.drawn |= phrasings
                 return text
             self.rejected += 1
 
@@ -156,7 +164,7 @@ class ConversationSampler:
         return " ".join(template.split())
 
     def _decorate(self, text: str, plain: bool) -> str:
-        """Vary contractions, politeness, typing errors, punctuation and case; `plain` texts get no prefixes."""
+        """Vary contractions, politeness, typing, punctuation and case; `plain` texts get no prefixes."""
         rng = self._random
         if rng.random() < 0.35:
             text = re.sub(r"^(what|who|where|how) is ", r"\1's ", text)

@@ -63,10 +63,10 @@ def single_turn(topic: Topic, text: str) -> Case:
 
 
 def later_turn(topic: Topic, text: str, earlier: Topic) -> Case:
-    """The question after a system message and an earlier exchange on another topic."""
+    """The question after a system message and an exchange on the command that `earlier` is about."""
     messages = (
         Message("system", "You are a friendly helper in a terminal."),
-        Message("user", earlier.train[0] if earlier.command is None else f"What does mlxk {earlier.command} do?"),
+        Message("user", f"What does mlxk {earlier.command} do?"),
         Message("assistant", earlier.answer),
         Message("user", text),
     )
@@ -88,7 +88,8 @@ def later_turn_cases(questions: Questions) -> list[Case]:
     commands = [topic for topic in questions.topics if topic.command is not None]
     pairs = [(topic, text) for topic in questions.topics for text in topic.heldout]
     return [
-        later_turn(topic, text, commands[(index * 7 + 3) % len(commands)]) for index, (topic, text) in enumerate(pairs)
+        later_turn(topic, text, commands[(index * 7 + 3) % len(commands)])
+        for index, (topic, text) in enumerate(pairs)
     ]
 
 
@@ -130,8 +131,9 @@ class Evaluator:
         """The model's next message; temperature 0 decodes greedily and without penalty."""
         chat = [{"role": message.role, "content": message.content} for message in messages]
         prompt = self._tokenizer.apply_chat_template(chat, add_generation_prompt=True)
+        penalty = REPETITION_PENALTY if temperature > 0 else None
         sampler = make_sampler(temp=temperature, top_p=TOP_P)
-        processors = make_logits_processors(repetition_penalty=REPETITION_PENALTY) if temperature > 0 else None
+        processors = make_logits_processors(repetition_penalty=penalty)
         pieces = mlx_lm.stream_generate(
             self._model,
             self._tokenizer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
-from mlx.utils import tree_flatten, tree_map
+from mlx.utils import tree_flatten
 from mlx_lm.models.llama import Model, ModelArgs
 
 from demo_model.chat_tokenizer import ConversationEncoder, Sample
@@ -20,7 +21,9 @@ from demo_model.dataset import ConversationSampler
 
 Batch = tuple[mx.array, mx.array]
 BUCKET_BATCHES = 16
-LENGTH_STEP = 16
+LENGTH_STEP = 4
+CUT = 8
+WHOLE_ANSWERS = 0.2
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Architecture:
 
     vocab_size: int = 1536
     hidden_size: int = 128
-    intermediate_size: int = 384
+    intermediate_size: int = 256
     num_hidden_layers: int = 4
     num_attention_heads: int = 4
     num_key_value_heads: int = 2
@@ -46,7 +49,7 @@ class Schedule:
     steps: int
     batch: int
     peak_rate: float
-    warmup: int = 60
+    warmup: int = 50
     weight_decay: float = 0.05
     clip: float = 1.0
 
@@ -80,60 +83,82 @@ def build_model(config: dict[str, object]) -> Model:
 
 
 def pack(samples: list[Sample], pad: int) -> Batch:
-    """Pad B samples to one length T: ids and mask, both (B, T), T a multiple of `LENGTH_STEP` plus one."""
+    """Pad B samples to one length T + 1, T a multiple of `LENGTH_STEP`.
+
+    Returns ids (B, T + 1), and the N flat positions in (B * T) after which an answer token is
+    to be predicted.
+    """
     longest = max(len(sample.ids) for sample in samples) - 1
-    length = -(-longest // LENGTH_STEP) * LENGTH_STEP + 1
-    ids = [[*sample.ids, *[pad] * (length - len(sample.ids))] for sample in samples]
-    mask = [[*sample.mask, *[0] * (length - len(sample.mask))] for sample in samples]
-    return mx.array(ids, dtype=mx.int32), mx.array(mask, dtype=mx.float32)
+    length = -(-longest // LENGTH_STEP) * LENGTH_STEP
+    ids = [[*sample.ids, *[pad] * (length + 1 - len(sample.ids))] for sample in samples]
+    positions = [
+        row * length + column - 1
+        for row, sample in enumerate(samples)
+        for column, learnt in enumerate(sample.mask)
+        if learnt
+    ]
+    return mx.array(ids, dtype=mx.int32), mx.array(positions, dtype=mx.int32)
 
 
-def batches(sampler: ConversationSampler, encoder: ConversationEncoder, size: int, pad: int) -> Iterator[Batch]:
+def batches(
+    sampler: ConversationSampler, encoder: ConversationEncoder, size: int, pad: int
+) -> Iterator[Batch]:
     """An endless stream of batches of `size` conversations of like length."""
-    order = mx.random.key(0)
+    rng = random.Random(0)
     while True:
-        pool = [encoder.encode(sampler.conversation(), noisy=True) for _ in range(size * BUCKET_BATCHES)]
+        cuts = (None if rng.random() < WHOLE_ANSWERS else CUT for _ in range(size * BUCKET_BATCHES))
+        pool = [encoder.encode(sampler.conversation(), cut) for cut in cuts]
         pool.sort(key=lambda sample: len(sample.ids))
-        order, now = mx.random.split(order)
-        for index in mx.random.permutation(BUCKET_BATCHES, key=now).tolist():
+        for index in rng.sample(range(BUCKET_BATCHES), BUCKET_BATCHES):
             yield pack(pool[index * size : (index + 1) * size], pad)
 
 
-def answer_loss(model: Model, ids: mx.array, mask: mx.array) -> mx.array:
-    """Mean cross entropy in nats per answer token; `ids` and `mask` are (B, T)."""
-    logits = model(ids[:, :-1])
-    losses = nn.losses.cross_entropy(logits, ids[:, 1:])
-    weights = mask[:, 1:]
-    return (losses * weights).sum() / weights.sum()
+def answer_loss(model: Model, ids: mx.array, positions: mx.array) -> mx.array:
+    """Mean cross entropy in nats over the N answer tokens; `ids` is (B, T + 1), `positions` is (N,).
+
+    The logits, the widest product of the network, are computed for the answer tokens only.
+    """
+    hidden = model.model(ids[:, :-1])
+    chosen = hidden.reshape(-1, hidden.shape[-1])[positions]
+    logits = model.model.embed_tokens.as_linear(chosen)
+    loss: mx.array = nn.losses.cross_entropy(logits, ids[:, 1:].reshape(-1)[positions], reduction="mean")
+    return loss
 
 
 def learning_rate(schedule: Schedule) -> Callable[[mx.array], mx.array]:
     """Linear warm-up, then cosine decay to a fiftieth of the peak."""
-    warmup = optim.linear_schedule(1e-5, schedule.peak_rate, schedule.warmup)
-    decay = optim.cosine_decay(schedule.peak_rate, schedule.steps - schedule.warmup, schedule.peak_rate / 50)
-    return optim.join_schedules([warmup, decay], [schedule.warmup])
+    peak = schedule.peak_rate
+    warmup = optim.linear_schedule(1e-5, peak, schedule.warmup)
+    decay = optim.cosine_decay(peak, schedule.steps - schedule.warmup, peak / 50)
+    joined: Callable[[mx.array], mx.array] = optim.join_schedules([warmup, decay], [schedule.warmup])
+    return joined
 
 
 def train(model: Model, stream: Iterator[Batch], schedule: Schedule) -> float:
     """Train in place; returns the wall time in seconds."""
-    optimizer = optim.AdamW(learning_rate=learning_rate(schedule), betas=[0.9, 0.98], weight_decay=schedule.weight_decay)
+    optimizer = optim.AdamW(learning_rate(schedule), betas=[0.9, 0.98], weight_decay=schedule.weight_decay)
     gradients_of = nn.value_and_grad(model, partial(answer_loss, model))
+    recent: list[float] = []
     begun = time.perf_counter()
     for step in range(1, schedule.steps + 1):
         loss, gradients = gradients_of(*next(stream))
         gradients, _ = optim.clip_grad_norm(gradients, schedule.clip)
         optimizer.update(model, gradients)
         mx.eval(model.parameters(), optimizer.state, loss)
-        if step % 50 == 0 or step == schedule.steps:
+        recent.append(loss.item())
+        if step % 25 == 0 or step == schedule.steps:
             spent = time.perf_counter() - begun
-            print(f"step {step:5d}  loss {loss.item():.4f}  {spent:6.1f} s", flush=True)
+            print(
+                f"step {step:5d}  loss {sum(recent[-25:]) / len(recent[-25:]):.4f}  {spent:6.1f} s",
+                flush=True,
+            )
     return time.perf_counter() - begun
 
 
 def save_model(model: Model, config: dict[str, object], folder: Path) -> None:
     """Write float16 weights, `config.json` and `generation_config.json`."""
-    weights = tree_map(lambda array: array.astype(mx.float16), model.parameters())
-    mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(weights)), metadata={"format": "mlx"})
+    weights = {name: array.astype(mx.float16) for name, array in tree_flatten(model.parameters())}
+    mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
     generation = {
         "eos_token_id": [config["eos_token_id"], config["pad_token_id"]],
         "pad_token_id": config["pad_token_id"],

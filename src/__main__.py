@@ -1,0 +1,5 @@
+"""`python -m mlxk` is `mlxk`."""
+
+from mlxk.cli.main import main
+
+main()

@@ -1,0 +1,274 @@
+"""From tokens to deltas: characters made whole, stop texts cut off, reasoning and tool calls told apart.
+
+One `SequenceDecoder` serves one generation. It never looks at the model, so the same tokens give the same
+deltas whether they are streamed or collected, alone or in a batch.
+"""
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from mlx_lm.generate import TextStateMachine, make_text_state_machine
+
+from mlxk.adapters.runtimes.tokenizer import ChatEntry, Detokenizer, Tokenizer, ToolParser
+from mlxk.domain.generation import Delta, FinishReason, ReasoningDelta, TextDelta, ToolCall, ToolCallDelta
+
+__all__ = ["Channels", "SequenceDecoder", "TextDecoder", "TokenText", "channels_of", "stop_machine"]
+
+TEXT = "normal"
+REASONING = "reasoning"
+TOOL = "tool"
+
+INCOMPLETE = "\ufffd"
+"""What detokenizers show for bytes that are not, or not yet, a character."""
+
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, SyntaxError, TypeError, ValueError)
+"""What parsers raise on text that is no tool call; they differ, and the text is the model's."""
+
+
+class TokenText:
+    """The text of a growing row of tokens, released in whole characters.
+
+    Args:
+        detokenizer: a fresh one.
+        size: tokens the tokenizer knows; models may have padding rows beyond, which have no text.
+    """
+
+    def __init__(self, detokenizer: Detokenizer, size: int) -> None:
+        self._detokenizer = detokenizer
+        self._size = size
+
+    def add(self, token: int) -> str:
+        """The text that `token` completes; empty while a character is incomplete."""
+        if token >= self._size:
+            return ""
+        self._detokenizer.add_token(token)
+        return self._detokenizer.last_segment
+
+    def end(self) -> str:
+        """The text held back until now, without the bytes of a character that was never completed."""
+        try:
+            self._detokenizer.finalize()
+        except KeyError:  # mlx-lm's byte-level detokenizer, on an added token that looks incomplete
+            return ""
+        return self._detokenizer.last_segment.rstrip(INCOMPLETE)
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """How the text of a model is divided, and where a generation begins.
+
+    Attributes:
+        machine: finds reasoning and tool markers in text and removes them.
+        initial: the state a generation begins in; `reasoning` when the prompt has opened it.
+        parser: reads tool calls; None leaves tool text as it is.
+        tools: the tools offered, as the chat template got them.
+    """
+
+    machine: TextStateMachine
+    initial: str = TEXT
+    parser: ToolParser | None = None
+    tools: Sequence[ChatEntry] = field(default_factory=tuple)
+
+
+class _WithoutTools:
+    """A tokenizer seen without its tool support: where no tools are offered, their markers are text."""
+
+    has_tool_calling = False
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._tokenizer, name)
+
+    @property
+    def response_transitions(self) -> dict[str, list[tuple[str, str]]]:
+        edges = self._tokenizer.response_transitions.items()
+        return {state: [edge for edge in out if edge[1] != TOOL] for state, out in edges if state != TOOL}
+
+
+def channels_of(tokenizer: Tokenizer, tools: Sequence[ChatEntry], *, initial: str = TEXT) -> Channels:
+    """The channels of a model, by its tokenizer's own thinking and tool support."""
+    seen = tokenizer if tools else _WithoutTools(tokenizer)
+    parser = tokenizer.tool_parser if tools else None
+    return Channels(make_text_state_machine(seen), initial, parser, tools)
+
+
+def stop_machine(stops: Sequence[str]) -> TextStateMachine | None:
+    """A machine that ends at the first stop text to be complete; None when there are none."""
+    return TextStateMachine({TEXT: [(stop, None) for stop in dict.fromkeys(stops)]}) if stops else None
+
+
+class TextDecoder:
+    """Text in, in pieces of any size; deltas out.
+
+    Stop texts are looked for first, in all of the text, then markers in what is left. A piece that may be
+    the beginning of a stop text or a marker is held back until that is known. Newlines that only lay out
+    the reasoning (after its opening, before its end and before the answer) are dropped, as chat templates
+    do when they render it again.
+    """
+
+    def __init__(self, channels: Channels, stops: TextStateMachine | None = None) -> None:
+        self._channel = channels.machine.make_state(channels.initial)
+        self._stop = stops.make_state(TEXT) if stops else None
+        self._parser = channels.parser
+        self._tools = channels.tools
+        self._tool_text = ""
+        self._newlines = ""
+        self._drops_newlines = channels.initial == REASONING
+        self._calls: list[ToolCall] = []
+        self.stopped = False
+        """Whether a stop text was found; nothing comes after it."""
+
+    @property
+    def called_tools(self) -> bool:
+        """Whether there was a tool call."""
+        return bool(self._calls)
+
+    def push(self, text: str) -> list[Delta]:
+        """Take the next text and give what is certain by now."""
+        if self.stopped or not text:
+            return []
+        return _merged(self._divide(self._until_stop(text)))
+
+    def end(self) -> list[Delta]:
+        """Give what was held back: it has become certain that no stop text or marker follows."""
+        return _merged(self._rest())
+
+    def _rest(self) -> Iterator[Delta]:
+        if self._stop is not None and not self.stopped:
+            self._stop, held, _ = TextStateMachine.flush(self._stop)
+            yield from self._divide(held)
+        self._channel, held, state = TextStateMachine.flush(self._channel)
+        yield from self._piece(state, held)
+        if state == TOOL:
+            yield from self._tool_calls()
+
+    def _until_stop(self, text: str) -> str:
+        if self._stop is None:
+            return text
+        self._stop, segments = TextStateMachine.split(self._stop, text)
+        self.stopped = self._stop[0] is None
+        return "".join(piece for _, piece in segments)
+
+    def _divide(self, text: str) -> Iterator[Delta]:
+        before = self._channel[0]
+        self._channel, segments = TextStateMachine.split(self._channel, text)
+        for state, piece in segments:
+            if state != before:
+                yield from self._leave(before)
+            yield from self._piece(state, piece)
+            before = state
+
+    def _leave(self, state: str) -> Iterator[Delta]:
+        """A marker ended a state."""
+        self._newlines = ""
+        self._drops_newlines = True
+        if state == TOOL:
+            self._drops_newlines = False
+            yield from self._tool_calls()
+
+    def _piece(self, state: str, text: str) -> Iterator[Delta]:
+        if state == TOOL:
+            self._tool_text += text
+        elif state == REASONING:
+            yield from self._reasoning(text)
+        elif state == TEXT:
+            yield from self._text(text)
+
+    def _reasoning(self, text: str) -> Iterator[Delta]:
+        text = self._newlines + text
+        if self._drops_newlines:
+            text = text.lstrip("\n")
+        shown = text.rstrip("\n")
+        self._newlines = text[len(shown) :]
+        if shown:
+            self._drops_newlines = False
+            yield ReasoningDelta(shown)
+
+    def _text(self, text: str) -> Iterator[Delta]:
+        if self._drops_newlines:
+            text = text.lstrip("\n")
+        if text:
+            self._drops_newlines = False
+            yield TextDelta(text)
+
+    def _tool_calls(self) -> Iterator[Delta]:
+        text, self._tool_text = self._tool_text, ""
+        calls = self._parsed(text)
+        if not calls and text:
+            yield TextDelta(text)
+        for call in calls:
+            yield ToolCallDelta(len(self._calls), call)
+            self._calls.append(call)
+
+    def _parsed(self, text: str) -> list[ToolCall]:
+        """The calls in a tool text; none when any of it cannot be read."""
+        if self._parser is None:
+            return []
+        try:
+            parsed = self._parser(text, self._tools)
+            return [self._tool_call(call) for call in (parsed if isinstance(parsed, list) else [parsed])]
+        except _UNREADABLE:
+            return []
+
+    def _tool_call(self, call: object) -> ToolCall:
+        if not isinstance(call, dict) or not isinstance(call.get("name"), str) or not call["name"]:
+            raise ValueError("a tool call without a name")
+        arguments = call.get("arguments") or {}
+        if isinstance(arguments, str):
+            arguments = json.loads(arguments)
+        if not isinstance(arguments, dict):
+            raise ValueError("tool arguments that are no object")
+        given, taken = call.get("id"), {other.id for other in self._calls}
+        fresh = f"call_{secrets.token_hex(12)}"
+        own = given if isinstance(given, str) and given and given not in taken else fresh
+        return ToolCall(own, call["name"], json.dumps(arguments, ensure_ascii=False))
+
+
+class SequenceDecoder:
+    """Tokens in, one at a time; deltas out."""
+
+    def __init__(self, text: TokenText, decoder: TextDecoder) -> None:
+        self._text = text
+        self._decoder = decoder
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop text has ended the answer."""
+        return self._decoder.stopped
+
+    def add(self, token: int) -> list[Delta]:
+        """Take one token that is part of the answer."""
+        return self._decoder.push(self._text.add(token))
+
+    def end(self) -> list[Delta]:
+        """Give what is still held back; the generation is over."""
+        deltas = [] if self.stopped else self._decoder.push(self._text.end())
+        return _merged([*deltas, *self._decoder.end()])
+
+    def reason(self, *, ended: bool) -> FinishReason:
+        """Why the generation is over, once `end` was called.
+
+        Args:
+            ended: the model gave an end token.
+        """
+        if not ended and not self.stopped:
+            return FinishReason.LENGTH
+        return FinishReason.TOOL_CALLS if self._decoder.called_tools else FinishReason.STOP
+
+
+def _merged(deltas: Iterator[Delta] | Sequence[Delta]) -> list[Delta]:
+    """The same deltas, neighbours of one kind joined."""
+    joined: list[Delta] = []
+    for delta in deltas:
+        last = joined[-1] if joined else None
+        if isinstance(delta, TextDelta) and isinstance(last, TextDelta):
+            joined[-1] = TextDelta(last.text + delta.text)
+        elif isinstance(delta, ReasoningDelta) and isinstance(last, ReasoningDelta):
+            joined[-1] = ReasoningDelta(last.text + delta.text)
+        else:
+            joined.append(delta)
+    return joined

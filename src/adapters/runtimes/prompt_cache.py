@@ -1,0 +1,58 @@
+"""Prompts already computed, kept for the next request that begins alike."""
+
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.models.cache import LRUPromptCache
+
+from mlxk.adapters.runtimes.lone_cache import make_plain
+
+__all__ = ["PromptCache"]
+
+MAX_SEQUENCES = 64
+MODEL = "model"
+
+
+class PromptCache:
+    """mlx-lm's `LRUPromptCache` for one model, within a byte limit.
+
+    Args:
+        max_bytes: key and value bytes to keep at most; 0 keeps nothing.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._entries = self._empty()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept now."""
+        return int(self._entries.nbytes)
+
+    def fetch(self, prompt: list[int]) -> tuple[list[Any] | None, int]:
+        """A copy of the caches for the longest known beginning of a prompt, and its length in tokens.
+
+        The last token is always left to compute: the first answer token comes from it.
+        """
+        caches, rest = self._entries.fetch_nearest_cache(MODEL, prompt[:-1])
+        return caches, len(prompt) - 1 - len(rest) if caches is not None else 0
+
+    def keep(self, tokens: list[int], caches: list[Any]) -> None:
+        """Keep the caches of a sequence; `tokens` are the ones they were computed from."""
+        caches = make_plain(caches)
+        if sum(layer.nbytes for layer in caches) > self._max_bytes:
+            return
+        try:
+            # Unevaluated slices would keep the whole batch's memory alive.
+            mx.eval([layer.state for layer in caches])
+            self._entries.insert_cache(MODEL, list(tokens), caches)
+        except BaseException:
+            self.clear()  # an interrupt in between may have left it inconsistent
+            raise
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries = self._empty()
+
+    def _empty(self) -> LRUPromptCache:
+        return LRUPromptCache(max_size=MAX_SEQUENCES, max_bytes=self._max_bytes)

@@ -1,0 +1,338 @@
+"""The text engine: requests in, typed deltas out, many at once, on mlx-lm's `BatchGenerator`.
+
+All calls must come from one thread. The command line takes `generate`; a server drives `submit`, `step`
+and `cancel` from the thread that owns the model. Requests join and leave the running batch at any step; a
+sequence that runs alone costs what it costs in `mlx_lm.stream_generate`.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NewType
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.generate import BatchGenerator, GenerationBatch, StopSequences, make_stop_sequences
+from mlx_lm.models.cache import make_prompt_cache
+
+from mlxk.adapters.runtimes.decoding import SequenceDecoder, TextDecoder, TokenText, channels_of, stop_machine
+from mlxk.adapters.runtimes.lone_cache import can_be_batched, make_lone
+from mlxk.adapters.runtimes.prompt_cache import PromptCache
+from mlxk.adapters.runtimes.prompts import PromptRenderer, RenderedPrompt
+from mlxk.adapters.runtimes.sampling import logits_processors_for, sampler_for
+from mlxk.adapters.runtimes.tokenizer import Tokenizer
+from mlxk.domain.errors import ErrorKind, MlxkError
+from mlxk.domain.generation import Delta, Finish, FinishReason, GenerationRequest, Usage
+from mlxk.domain.tokens import completion_limit
+
+__all__ = ["Handle", "LoadedModel", "TextEngine"]
+
+Handle = NewType("Handle", int)
+"""Names one submitted generation of one engine."""
+
+PREFILL_ON_CPU, PREFILL_ON_GPU = 512, 2048
+"""Prompt tokens computed at once: an interrupt waits for one such step."""
+
+DEFAULT_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """What loading gives: the model, its tokenizer (whose `eos_token_ids` are all its end tokens), its config.
+
+    Attributes:
+        family: the config's `model_type`.
+        context_length: tokens, or None when the config does not say.
+    """
+
+    model: nn.Module
+    tokenizer: Tokenizer
+    family: str
+    context_length: int | None
+
+
+@dataclass(slots=True)
+class _Sequence:
+    """One generation on its way."""
+
+    handle: Handle
+    request: GenerationRequest
+    prompt: RenderedPrompt
+    limit: int
+    decoder: SequenceDecoder
+    uid: int | None = None
+    cached: int = 0
+    generated: int = 0
+
+    def usage(self) -> Usage:
+        return Usage(len(self.prompt.tokens), self.generated, self.cached)
+
+
+@dataclass(slots=True)
+class _Sequences:
+    """The generations that have not finished, by handle and, once in the batch, by mlx-lm's uid."""
+
+    by_handle: dict[Handle, _Sequence] = field(default_factory=dict)
+    by_uid: dict[int, _Sequence] = field(default_factory=dict)
+    waiting: deque[_Sequence] = field(default_factory=deque)
+
+    def drop(self, sequence: _Sequence) -> None:
+        self.by_handle.pop(sequence.handle, None)
+        if sequence.uid is None:
+            self.waiting.remove(sequence)
+        else:
+            self.by_uid.pop(sequence.uid, None)
+
+
+class TextEngine:
+    """A loaded text model that generates (the port `TextModel`, and what a server needs beyond it).
+
+    Args:
+        loaded: the model.
+        prompt_cache_bytes: how much of computed prompts to keep for later requests, in bytes.
+        max_batch: sequences that run at once; more wait. Families that cannot be batched run one by one.
+        prefill_step: prompt tokens computed per step; by default 512 on a CPU, else 2048.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        prompt_cache_bytes: int,
+        max_batch: int = DEFAULT_BATCH,
+        prefill_step: int | None = None,
+    ) -> None:
+        self._loaded: LoadedModel | None = loaded
+        self._context_length = loaded.context_length
+        self._has_chat_template = bool(loaded.tokenizer.has_chat_template)
+        self._renderer: PromptRenderer | None = PromptRenderer(loaded.tokenizer, loaded.family)
+        self._stop_sequences: StopSequences = make_stop_sequences(loaded.tokenizer)
+        self._batchable = can_be_batched(loaded.model)
+        self._prompt_cache = PromptCache(prompt_cache_bytes if self._batchable else 0)
+        self._max_batch = max_batch if self._batchable else 1
+        on_cpu = mx.default_device() == mx.Device(mx.cpu)
+        self._prefill_step = prefill_step or (PREFILL_ON_CPU if on_cpu else PREFILL_ON_GPU)
+        self._generator: BatchGenerator | None = None
+        self._sequences = _Sequences()
+        self._inboxes: dict[Handle, deque[Delta]] = {}
+        self._outbox: list[tuple[Handle, Delta]] = []
+        self._last_handle = 0
+
+    @property
+    def context_length(self) -> int | None:
+        """Tokens the model was made for, or None when its config does not say."""
+        return self._context_length
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether conversations are rendered by a template (else they are joined as plain text)."""
+        return self._has_chat_template
+
+    @property
+    def prompt_cache_nbytes(self) -> int:
+        """Bytes of computed prompts kept now."""
+        return self._prompt_cache.nbytes
+
+    @property
+    def active(self) -> int:
+        """Generations that have not finished, those that wait for a place in the batch among them."""
+        return len(self._sequences.by_handle)
+
+    def count_prompt_tokens(self, request: GenerationRequest) -> int:
+        """Tokens of the rendered prompt.
+
+        Raises:
+            InvalidInput: the chat template refuses the conversation.
+        """
+        return len(self._open_renderer().render(request).tokens)
+
+    def submit(self, request: GenerationRequest) -> Handle:
+        """Accept a generation; `step` works on it.
+
+        Raises:
+            InvalidInput: the prompt cannot be rendered or does not fit the context.
+            MlxkError: (`NOT_IMPLEMENTED`) tools for a model that cannot call any; (`OPERATION`) the
+                model was closed.
+        """
+        return self._enqueue(self._prepare(request))
+
+    def step(self) -> list[tuple[Handle, Delta]]:
+        """Compute one token of every running sequence, or one piece of prompt, and give what came of it.
+
+        Raises:
+            MlxkError: the model failed; every generation in progress is gone and the engine is clean.
+        """
+        self._advance()
+        deltas, self._outbox = self._outbox, []
+        return deltas
+
+    def cancel(self, handle: Handle) -> Finish | None:
+        """Stop a generation now; its last delta, or None when it had finished (or never was)."""
+        sequence = self._sequences.by_handle.get(handle)
+        if sequence is None:
+            return None
+        try:
+            self._remove(sequence)
+        except BaseException:
+            self._reset()
+            raise
+        self._outbox = [(owner, delta) for owner, delta in self._outbox if owner != handle]
+        return Finish(FinishReason.CANCELLED, sequence.usage())
+
+    def generate(self, request: GenerationRequest) -> Iterator[Delta]:
+        """Generate one answer, delta by delta, ending with a `Finish`.
+
+        The request is checked at once, the work begins with the first delta. Closing the iterator early,
+        or an interrupt (Ctrl-C) at any point, stops within one token and leaves the engine clean.
+
+        Raises:
+            InvalidInput: the prompt cannot be rendered or does not fit the context.
+            MlxkError: as `submit` and `step`.
+        """
+        return self._deltas(self._prepare(request))
+
+    def close(self) -> None:
+        """Free the model. Safe to call twice; generations in progress are gone."""
+        self._reset()
+        self._prompt_cache.clear()
+        self._loaded = self._renderer = None
+        mx.clear_cache()
+
+    def _deltas(self, sequence: _Sequence) -> Iterator[Delta]:
+        handle = self._enqueue(sequence)
+        inbox = self._inboxes[handle] = deque()
+        try:
+            while True:
+                while inbox:
+                    delta = inbox.popleft()
+                    yield delta
+                    if isinstance(delta, Finish):
+                        return
+                if handle not in self._sequences.by_handle:
+                    raise MlxkError(ErrorKind.OPERATION, "The generation was lost: its model failed or was closed.")
+                self._advance()
+        finally:
+            self._inboxes.pop(handle, None)
+            self.cancel(handle)
+
+    def _open_renderer(self) -> PromptRenderer:
+        if self._renderer is None:
+            raise MlxkError(ErrorKind.OPERATION, "The model was closed.")
+        return self._renderer
+
+    def _prepare(self, request: GenerationRequest) -> _Sequence:
+        prompt = self._open_renderer().render(request)
+        limit = completion_limit(len(prompt.tokens), self._context_length, requested=request.max_tokens)
+        assert self._loaded is not None
+        tokenizer = self._loaded.tokenizer
+        channels = channels_of(tokenizer, prompt.tools, initial=prompt.initial)
+        text = TokenText(tokenizer.detokenizer, len(tokenizer))
+        decoder = SequenceDecoder(text, TextDecoder(channels, stop_machine(request.stop)))
+        self._last_handle += 1
+        return _Sequence(Handle(self._last_handle), request, prompt, limit, decoder)
+
+    def _enqueue(self, sequence: _Sequence) -> Handle:
+        self._sequences.by_handle[sequence.handle] = sequence
+        self._sequences.waiting.append(sequence)
+        return sequence.handle
+
+    def _advance(self) -> None:
+        """One step of the generator; its deltas go to their iterators' inboxes, or to the outbox."""
+        try:
+            self._admit()
+            if self._generator is None:
+                return
+            _, responses = self._generator.next()
+            for response in responses:
+                sequence = self._sequences.by_uid[response.uid]
+                for delta in self._take(sequence, response):
+                    self._deliver(sequence.handle, delta)
+        except RuntimeError as error:
+            self._reset()
+            raise _failure(error) from error
+        except BaseException:
+            self._reset()  # an interrupt may have left a step half done
+            raise
+
+    def _deliver(self, handle: Handle, delta: Delta) -> None:
+        inbox = self._inboxes.get(handle)
+        if inbox is None:
+            self._outbox.append((handle, delta))
+        else:
+            inbox.append(delta)
+
+    def _admit(self) -> None:
+        """Move waiting generations into the batch, as far as there is room."""
+        while self._sequences.waiting and len(self._sequences.by_uid) < self._max_batch:
+            sequence = self._sequences.waiting.popleft()
+            sequence.uid = self._insert(sequence)
+            self._sequences.by_uid[sequence.uid] = sequence
+
+    def _insert(self, sequence: _Sequence) -> int:
+        assert self._loaded is not None
+        if self._generator is None:
+            self._generator = BatchGenerator(
+                self._loaded.model,
+                completion_batch_size=self._max_batch,
+                prefill_batch_size=self._max_batch,
+                prefill_step_size=self._prefill_step,
+            )
+        tokens = sequence.prompt.tokens
+        caches, sequence.cached = self._prompt_cache.fetch(tokens)
+        if caches is None:
+            caches = make_prompt_cache(self._loaded.model)
+        if not self._sequences.by_uid:
+            make_lone(caches)
+        (uid,) = self._generator.insert(
+            [tokens[sequence.cached :]],
+            [sequence.limit],
+            caches=[caches],
+            all_tokens=[tokens[: sequence.cached]],
+            samplers=[sampler_for(sequence.request.sampling)],
+            logits_processors=[logits_processors_for(sequence.request.sampling)],
+            stop_sequences=[self._stop_sequences],
+        )
+        return int(uid)
+
+    def _take(self, sequence: _Sequence, response: GenerationBatch.Response) -> list[Delta]:
+        """The deltas of one more token. The end token counts, but has no text."""
+        sequence.generated += 1
+        ended = response.finish_reason == "stop"
+        deltas = [] if ended else sequence.decoder.add(response.token)
+        if response.finish_reason is None and not sequence.decoder.stopped:
+            return deltas
+        self._finish(sequence, response)
+        deltas.extend(sequence.decoder.end())
+        return [*deltas, Finish(sequence.decoder.reason(ended=ended), sequence.usage())]
+
+    def _finish(self, sequence: _Sequence, response: GenerationBatch.Response) -> None:
+        """Take a finished sequence out of the batch and keep what was computed for it."""
+        caches, tokens = response.prompt_cache, response.all_tokens
+        if response.finish_reason is None:  # a stop text: the batch does not know yet
+            assert self._generator is not None
+            caches, tokens = self._generator.remove([response.uid], return_prompt_caches=True)[response.uid]
+        self._sequences.drop(sequence)
+        if self._batchable:
+            self._prompt_cache.keep(tokens, caches)
+
+    def _remove(self, sequence: _Sequence) -> None:
+        self._sequences.drop(sequence)
+        if sequence.uid is not None and self._generator is not None:
+            self._generator.remove([sequence.uid])
+
+    def _reset(self) -> None:
+        """Forget every generation in progress, and the batch with them."""
+        generator, self._generator = self._generator, None
+        self._sequences = _Sequences()
+        self._outbox = []
+        if generator is not None:
+            generator.close()
+
+
+def _failure(error: RuntimeError) -> MlxkError:
+    """What mlx reports as a RuntimeError, most often that memory ran out."""
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    short = "allocate" in text or "memory" in text.lower()
+    kind = ErrorKind.INSUFFICIENT_MEMORY if short else ErrorKind.OPERATION
+    hint = "use a shorter prompt, a lower max-tokens or a smaller model" if short else None
+    return MlxkError(kind, f"The model failed while generating: {text}", hint=hint)

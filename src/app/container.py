@@ -1,0 +1,78 @@
+"""Joins use cases to adapters; the one place that knows both."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlxk.adapters.bundled import BundledModels
+from mlxk.adapters.hf_cache import HuggingFaceCache, cache_root
+from mlxk.adapters.host import ThisMachine
+from mlxk.adapters.runtimes.text import MlxTextRuntime
+from mlxk.adapters.snapshot_facts import SnapshotReader
+from mlxk.adapters.verifier import DigestVerifier
+from mlxk.adapters.workspaces import WorkspaceHome
+from mlxk.app.catalog import Catalog
+from mlxk.app.health import CheckHealth
+from mlxk.app.inspection import Inspector
+from mlxk.app.list_models import ListModels
+from mlxk.app.run import Run
+from mlxk.app.settings import Settings
+from mlxk.app.show import Show
+
+
+@contextmanager
+def _without(*packages: str) -> Iterator[None]:
+    """Imports inside see these packages as not installed, unless they are loaded already."""
+    hidden = [package for package in packages if package not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is import's own "not there"
+    try:
+        yield
+    finally:
+        for package in hidden:
+            sys.modules.pop(package, None)
+
+
+# dependency_injector.wiring imports FastAPI where it is installed, for decorators that are not used here;
+# that would make every command 0.2 s slower.
+with _without("fastapi", "starlette", "fast_depends"):
+    from dependency_injector import containers, providers
+
+__all__ = ["Container", "container_for"]
+
+
+def _remembered() -> Path:
+    """Where receipts and other things worth remembering are kept; losing it costs time only."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mlxk")
+
+
+class Container(containers.DeclarativeContainer):
+    """Settings, adapters (one each, built on first use) and use cases (one per call)."""
+
+    environ: providers.Dependency[Mapping[str, str]] = providers.Dependency()
+    remembered = providers.Singleton(_remembered)
+
+    settings = providers.Singleton(Settings.from_environment, environ)
+    cache_directory = providers.Singleton(cache_root, environ)
+    cache = providers.Singleton(HuggingFaceCache, cache_directory)
+    workspaces = providers.Singleton(WorkspaceHome, settings.provided.workspace_home)
+    bundled = providers.Singleton(BundledModels)
+    reader = providers.Singleton(SnapshotReader)
+    host = providers.Singleton(ThisMachine, remembered)
+    verifier = providers.Singleton(DigestVerifier, remembered)
+    text_runtime = providers.Singleton(MlxTextRuntime)
+
+    catalog = providers.Singleton(Catalog, cache, workspaces, bundled)
+    inspector = providers.Singleton(Inspector, reader, host)
+
+    list_models = providers.Factory(ListModels, catalog, inspector)
+    show = providers.Factory(Show, catalog, inspector)
+    check_health = providers.Factory(CheckHealth, catalog, inspector, verifier)
+    run = providers.Factory(Run, catalog, inspector, host, text_runtime)
+
+
+def container_for(environ: Mapping[str, str]) -> Container:
+    """A container for one process, from its environment."""
+    return Container(environ=environ)

@@ -1,0 +1,110 @@
+"""`mlxk health`: are the files of the models whole?"""
+
+from dataclasses import dataclass
+
+from mlxk.app.catalog import Catalog
+from mlxk.app.inspection import InspectedModel, Inspector, finding_entries
+from mlxk.app.results import (
+    CheckedModel,
+    HealthDetails,
+    HealthResult,
+    HealthStatus,
+    HealthSummary,
+    VerificationView,
+)
+from mlxk.domain.errors import ModelNotFound
+from mlxk.domain.health import HealthReport, assess_verified
+from mlxk.domain.model import FileFact, ModelRecord
+from mlxk.domain.ports import Progress, Verifier
+from mlxk.domain.verification import Digest, FileVerdict, verifiable
+
+__all__ = ["CheckHealth", "HealthRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRequest:
+    """Which models (all without a pattern), and whether to hash their files against their digests."""
+
+    pattern: str | None = None
+    verify: bool = False
+
+
+class CheckHealth:
+    """Checks the files of some or all models."""
+
+    def __init__(self, catalog: Catalog, inspector: Inspector, verifier: Verifier) -> None:
+        self._catalog = catalog
+        self._inspector = inspector
+        self._verifier = verifier
+
+    def __call__(self, request: HealthRequest, progress: Progress) -> HealthResult:
+        """Check every model that the pattern means.
+
+        Raises:
+            ModelNotFound: a pattern was given and nothing matches it.
+            MlxkError: the pattern is invalid, or a place cannot be read.
+        """
+        records = self._catalog.matching(request.pattern)
+        if request.pattern is not None and not records:
+            raise ModelNotFound(
+                f"No model here matches '{request.pattern}'.",
+                hint="run `mlxk list --all` to see the models you have",
+            )
+        checked = [self._check(record, request, progress) for record in records]
+        return _result(checked)
+
+    def _check(self, record: ModelRecord, request: HealthRequest, progress: Progress) -> "_Checked":
+        model = self._inspector(record)
+        if not request.verify:
+            return _Checked(record.name, model.health, None)
+        return self._verify(model, progress)
+
+    def _verify(self, model: InspectedModel, progress: Progress) -> "_Checked":
+        files = verifiable(model.facts.files)
+        progress.start(model.record.name, sum(file.size for file, _ in files))
+        try:
+            verdicts = list(self._verifier.verify(model.record, files, progress))
+        finally:
+            progress.finish()
+        report = assess_verified(model.facts, verdicts)
+        return _Checked(model.record.name, report, _verification(model, files, verdicts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    name: str
+    report: HealthReport
+    verification: VerificationView | None
+
+
+def _verification(
+    model: InspectedModel, files: list[tuple[FileFact, Digest]], verdicts: list[FileVerdict]
+) -> VerificationView:
+    with_digest = {digest.value for _, digest in files}
+    return VerificationView(
+        files_checked=len(verdicts),
+        files_remembered=sum(verdict.from_receipt for verdict in verdicts),
+        files_without_digest=sum(
+            file.readable and file.blob not in with_digest for file in model.facts.files
+        ),
+        bytes_checked=sum(file.size for file, _ in files),
+    )
+
+
+def _result(checked: list[_Checked]) -> HealthResult:
+    healthy = tuple(_line(model) for model in checked if model.report.healthy)
+    unhealthy = tuple(_line(model) for model in checked if not model.report.healthy)
+    return HealthResult(
+        healthy=healthy,
+        unhealthy=unhealthy,
+        summary=HealthSummary(len(checked), len(healthy), len(unhealthy)),
+        details=tuple(
+            HealthDetails(model.name, finding_entries(model.report.findings), model.verification)
+            for model in checked
+        ),
+    )
+
+
+def _line(model: _Checked) -> CheckedModel:
+    status: HealthStatus = "healthy" if model.report.healthy else "unhealthy"
+    return CheckedModel(model.name, status, model.report.reason)

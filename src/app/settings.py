@@ -1,0 +1,81 @@
+"""mlxk's own settings, read once from the environment; an empty variable counts as unset.
+
+The Hub's variables (`HF_HOME`, `HF_HUB_CACHE`, …) belong to the adapters that follow huggingface_hub.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlxk.domain.errors import InvalidInput
+
+__all__ = ["LOG_LEVELS", "Settings"]
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says.
+
+    Attributes:
+        workspace_home: where workspaces are looked up by name (`MLXK_WORKSPACE_HOME`), or None.
+        max_tokens: default completion tokens (`MLXK_MAX_TOKENS`), or None for the model's context.
+        log_level: one of `LOG_LEVELS` (`MLXK_LOG_LEVEL`).
+        log_json: one JSON object per log line instead of text (`MLXK_LOG_JSON`).
+    """
+
+    workspace_home: Path | None = None
+    max_tokens: int | None = None
+    log_level: str = "warning"
+    log_json: bool = False
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the settings.
+
+        Raises:
+            InvalidInput: a variable has a value that means nothing; the message names both.
+        """
+        home = environ.get("MLXK_WORKSPACE_HOME")
+        return cls(
+            workspace_home=_absolute(home) if home else None,
+            max_tokens=_positive("MLXK_MAX_TOKENS", environ),
+            log_level=_level("MLXK_LOG_LEVEL", environ),
+            log_json=_switch("MLXK_LOG_JSON", environ),
+        )
+
+
+def _absolute(text: str) -> Path:
+    path = Path(text)
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:
+        raise InvalidInput(
+            f"MLXK_WORKSPACE_HOME is '{text}', and there is no home directory to expand it."
+        ) from error
+
+
+def _positive(name: str, environ: Mapping[str, str]) -> int | None:
+    text = environ.get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text[:18]) > 0):
+        raise InvalidInput(f"{name} must be a whole number above 0, not '{text}'.")
+    return int(text[:18])
+
+
+def _level(name: str, environ: Mapping[str, str]) -> str:
+    text = (environ.get(name) or "warning").lower()
+    if text not in LOG_LEVELS:
+        raise InvalidInput(f"{name} must be one of {', '.join(LOG_LEVELS)}, not '{text}'.")
+    return text
+
+
+def _switch(name: str, environ: Mapping[str, str]) -> bool:
+    text = (environ.get(name) or "0").lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise InvalidInput(f"{name} must be 1 or 0, not '{text}'.")

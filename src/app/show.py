@@ -1,0 +1,66 @@
+"""`mlxk show`: everything about one model."""
+
+from dataclasses import dataclass
+
+from mlxk.app.catalog import Catalog
+from mlxk.app.inspection import InspectedModel, Inspector, finding_entries, view
+from mlxk.app.results import FileEntry, MetadataView, ShowResult
+from mlxk.domain.capabilities import config_number
+from mlxk.domain.files import role_of
+from mlxk.domain.model import FileFact
+from mlxk.domain.sizes import human_size
+
+__all__ = ["Show", "ShowRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShowRequest:
+    """Which model, and whether with its file list and its config.json."""
+
+    model: str
+    files: bool = False
+    config: bool = False
+
+
+class Show:
+    """Shows one model."""
+
+    def __init__(self, catalog: Catalog, inspector: Inspector) -> None:
+        self._catalog = catalog
+        self._inspector = inspector
+
+    def __call__(self, request: ShowRequest) -> ShowResult:
+        """Look the model up and tell what is known of it.
+
+        Raises:
+            MlxkError: the name is invalid, unknown or ambiguous.
+        """
+        model = self._inspector(self._catalog.find(request.model))
+        return ShowResult(
+            model=view(model),
+            path=model.record.path,
+            metadata=_metadata(model),
+            findings=finding_entries(model.health.findings),
+            files=tuple(_entry(file) for file in model.facts.files) if request.files else None,
+            config=dict(model.facts.config()) if request.config else None,
+        )
+
+
+def _metadata(model: InspectedModel) -> MetadataView | None:
+    config = model.facts.config()
+    if not config:
+        return None
+    quantization = model.description.quantization
+    return MetadataView(
+        model_type=model.description.architecture,
+        quantization=f"{quantization.bits}bit" if quantization else None,
+        context_length=model.description.context_length,
+        vocab_size=config_number(config, "vocab_size"),
+        hidden_size=config_number(config, "hidden_size"),
+        num_attention_heads=config_number(config, "num_attention_heads"),
+        num_hidden_layers=config_number(config, "num_hidden_layers"),
+    )
+
+
+def _entry(file: FileFact) -> FileEntry:
+    return FileEntry(file.path, human_size(file.size), role_of(file.path).value, file.size)

@@ -1,0 +1,43 @@
+"""`mlxk health`."""
+
+from typing import Annotated
+
+import typer
+
+from mlxk.app.health import HealthRequest
+from mlxk.cli.invocation import Invocation
+from mlxk.cli.options import Json, PatternArgument, Quiet, Verbose
+from mlxk.cli.output.human import print_health
+from mlxk.cli.output.progress import progress_for
+
+__all__ = ["command"]
+
+EXIT_UNHEALTHY = 1
+
+
+def command(
+    context: typer.Context,
+    pattern: PatternArgument = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Also hash every file against its digest; done files are remembered.",
+            show_default=False,
+        ),
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if any model is unhealthy.", show_default=False)
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Check whether the files of some or all models are whole."""
+    invocation: Invocation = context.obj
+    invocation.begin("health", json=json, quiet=quiet, verbose=verbose)
+    progress = progress_for(invocation)
+    result = invocation.container.check_health()(HealthRequest(pattern, verify=verify), progress)
+    invocation.answer(result, lambda found: print_health(found, verbose=invocation.verbose))
+    if check and result.summary.unhealthy_count:
+        raise typer.Exit(EXIT_UNHEALTHY)

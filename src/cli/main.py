@@ -1,0 +1,122 @@
+"""The edge: where the process starts, and where every error, signal and closed pipe ends."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlxk.cli.invocation import Invocation
+    from mlxk.domain.errors import MlxkError
+
+__all__ = ["main", "run_main", "run_program"]
+
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 1
+"""As click and most Unix tools in Python: the reader left, nobody is there to be told."""
+
+
+def main() -> None:
+    """The `mlxk` script."""
+    sys.exit(run_program(sys.argv[1:]))
+
+
+def run_main() -> None:
+    """The `mlxk-run` script: the same as `mlxk run`."""
+    sys.exit(run_program(["run", *sys.argv[1:]]))
+
+
+def run_program(arguments: list[str]) -> int:
+    """Run mlxk with some arguments; nothing but the exit code comes out of it, whatever happens."""
+    try:
+        # Imported here, so that Ctrl-C during the imports ends as quietly as later.
+        from mlxk.cli.invocation import Invocation
+
+        invocation = Invocation()
+        return _run(arguments, invocation)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _discard_stdout()
+        return EXIT_BROKEN_PIPE
+
+
+def _run(arguments: list[str], invocation: "Invocation") -> int:
+    from mlxk.domain.errors import ErrorKind, MlxkError
+
+    _tolerate_any_text()
+    try:
+        code = _dispatch(arguments, invocation)
+        sys.stdout.flush()
+    except MlxkError as error:
+        return _fail(error, invocation)
+    except KeyboardInterrupt:
+        from mlxk.domain.errors import Interrupted
+
+        return _fail(Interrupted(), invocation)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        where = f" ({error.filename})" if error.filename else ""
+        return _fail(MlxkError(ErrorKind.PERMISSION, f"The system refused: {reason}{where}."), invocation)
+    except Exception as error:  # noqa: BLE001 - the edge: nothing may reach the user as a traceback
+        message = f"Something unexpected went wrong: {type(error).__name__}: {error}"
+        hint = "run it again with --verbose and report what it prints"
+        return _fail(MlxkError(ErrorKind.INTERNAL, message, hint=hint), invocation)
+    return code
+
+
+def _dispatch(arguments: list[str], invocation: "Invocation") -> int:
+    """Run the command; usage mistakes become Typer's message and 2, or an envelope with --json."""
+    from mlxk.cli.program import UsageMistake, command_of, program, show_mistake
+
+    try:
+        outcome = program(arguments, invocation)
+    except UsageMistake as mistake:
+        if _wants_json(arguments):
+            invocation.command = command_of(mistake)
+            _fail_as_json(mistake.message, invocation)
+        else:
+            show_mistake(mistake)
+        return mistake.exit_code
+    return outcome
+
+
+def _fail_as_json(message: str, invocation: "Invocation") -> None:
+    from mlxk.domain.errors import InvalidInput
+
+    invocation.json = True
+    invocation.fail(InvalidInput(message, hint="see `mlxk --help`"))
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in options
+
+
+def _fail(error: "MlxkError", invocation: "Invocation") -> int:
+    if invocation.verbose and error.__cause__ is not None:
+        _write_traceback(error)
+    return invocation.fail(error)
+
+
+def _write_traceback(error: BaseException) -> None:
+    import traceback
+
+    from mlxk.app.logs import redactor_for
+
+    redact = redactor_for(os.environ)
+    sys.stderr.write(redact("".join(traceback.format_exception(error))))
+
+
+def _tolerate_any_text() -> None:
+    """Undecodable file names and narrow locales must not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _discard_stdout() -> None:
+    """Point stdout at nothing, so that Python's own flush at exit finds no closed pipe."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())

@@ -1,0 +1,76 @@
+"""The Typer program: its common flags and its commands."""
+
+from typing import Annotated
+
+import typer
+
+from mlxk.cli import health, list_models, run, schema, show
+from mlxk.cli.invocation import Invocation
+from mlxk.cli.options import Json, Quiet, Verbose
+from mlxk.domain.errors import Interrupted
+
+__all__ = ["UsageMistake", "app", "command_of", "program", "show_mistake"]
+
+UsageMistake = typer.TyperException
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="mlxk",
+    help="Manage and run MLX models on your own machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("list")(list_models.command)
+app.command("show")(show.command)
+app.command("health")(health.command)
+app.command("run")(run.command)
+app.command("schema")(schema.command)
+
+
+def show_mistake(mistake: UsageMistake) -> None:
+    """Print a usage mistake as Typer words it, on stderr."""
+    # Typer's exceptions bring their own `show`; the public base class just does not declare it.
+    mistake.show()  # type: ignore[attr-defined]
+
+
+def command_of(mistake: UsageMistake) -> str:
+    """The name of the command that a usage mistake was made in."""
+    context: typer.Context | None = getattr(mistake, "ctx", None)
+    return (context.info_name if context else None) or "mlxk"
+
+
+def program(arguments: list[str], invocation: Invocation) -> int:
+    """Run the program.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageMistake: the arguments do not fit.
+        MlxkError: the command failed.
+    """
+    command = typer.main.get_command(app)
+    outcome = command.main(arguments, prog_name="mlxk", standalone_mode=False, obj=invocation)
+    if outcome == EXIT_INTERRUPTED:
+        raise Interrupted
+    return outcome if isinstance(outcome, int) else 0
+
+
+@app.callback(invoke_without_command=True)
+def _common(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", show_default=False)
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    invocation: Invocation = context.obj
+    invocation.begin("version" if version else "mlxk", json=json, quiet=quiet, verbose=verbose)
+    if version:
+        from mlxk.cli.version import print_version_of_this_program
+
+        print_version_of_this_program(invocation)
+        raise typer.Exit

@@ -1,0 +1,313 @@
+"""Workspaces as they are found on disk, managed or not, and what their manifests may claim."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mlxk.adapters.bundled import BundledModels
+from mlxk.adapters.workspaces import MANIFEST_NAME, WorkspaceHome, read_state
+from mlxk.domain.errors import ErrorKind, MlxkError, ModelNotFound
+from mlxk.domain.model import Cleanliness, Source, WorkspaceState
+from mlxk.domain.ports import ModelStore, WorkspaceStore
+from tests.contract.cache.conftest import without_root_rights
+
+CONTENT_HASH = "sha256:" + "a" * 64
+PATTERNS = [".git/", ".hf_cache/", MANIFEST_NAME, "*.log", "._*", ".DS_Store"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    root = tmp_path / "home"
+    root.mkdir()
+    return root
+
+
+def workspace(parent: Path, name: str) -> Path:
+    path = parent / name
+    (path / "sub").mkdir(parents=True)
+    (path / "config.json").write_text('{"model_type": "llama"}')
+    (path / "model.safetensors").write_bytes(b"weights")
+    (path / "sub" / "notes.txt").write_text("notes")
+    return path
+
+
+def manifest(path: Path, **changes: object) -> dict[str, object]:
+    """Write the manifest of a workspace as it is now."""
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != MANIFEST_NAME]
+    index = [
+        {
+            "path": file.relative_to(path).as_posix(),
+            "size": file.stat().st_size,
+            "mtime_ns": file.stat().st_mtime_ns,
+            "sha": "sha256:" + "0" * 64,
+        }
+        for file in files
+    ]
+    content = {
+        "mlxk_version": "0.1.0",
+        "source_repo": "org/model",
+        "managed": True,
+        "hash_algorithm": "v2",
+        "content_hash": CONTENT_HASH,
+        "hash_modified": "2026-01-02T03:04:05Z",
+        "exclude_patterns": PATTERNS,
+        "file_index": index,
+    } | changes
+    (path / MANIFEST_NAME).write_text(json.dumps(content))
+    return content
+
+
+# Which directories are workspaces
+
+
+def test_the_home_lists_what_holds_a_model(home: Path) -> None:
+    workspace(home, "b-plain")
+    manifest(workspace(home, "a-managed"))
+    (home / "weights-only").mkdir()
+    (home / "weights-only" / "weights.npz").write_bytes(b"")
+    (home / "manifest-only").mkdir()
+    manifest(home / "manifest-only")
+    workspace(home, ".mlxk-staging-0123456789abcdef")
+    (home / "photos").mkdir()
+    (home / "photos" / "cat.png").write_bytes(b"")
+    (home / "file").write_text("")
+    (home / "dangling").symlink_to("nowhere")
+    (home / "loop").symlink_to("loop")
+
+    records = WorkspaceHome(home).records()
+    assert [record.name for record in records] == [
+        f"{home}/{name}" for name in ("a-managed", "b-plain", "manifest-only", "weights-only")
+    ]
+    assert all(record.name == record.path and record.source is Source.WORKSPACE for record in records)
+    assert [record.workspace and record.workspace.managed for record in records] == [True, False, True, False]
+    assert not any(record.display_name or record.revision or record.problem for record in records)
+
+
+def test_a_home_that_is_not_set_or_not_there_holds_nothing(home: Path) -> None:
+    assert not WorkspaceHome(None).records()
+    assert not WorkspaceHome(home / "nowhere").records()
+
+
+def test_a_home_that_is_a_file_is_an_error_with_a_way_out(home: Path) -> None:
+    (home / "file").write_text("")
+
+    with pytest.raises(MlxkError) as refused:
+        WorkspaceHome(home / "file").records()
+    assert refused.value.kind is ErrorKind.PERMISSION
+    assert refused.value.hint
+
+
+def test_names_are_absolute_even_when_the_home_is_not(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace(home, "ws")
+    monkeypatch.chdir(home)
+
+    (record,) = WorkspaceHome(Path("../home")).records()
+    assert record.name == f"{home}/ws"
+
+
+def test_an_unreadable_directory_hides_no_other(tmp_path_factory: pytest.TempPathFactory) -> None:
+    base = tmp_path_factory.mktemp("open")
+    for directory in (base, *base.parents[:3]):
+        if directory.name.startswith(("pytest", "open")):
+            directory.chmod(0o755)
+    workspace(base, "open")
+    workspace(base, "closed").chmod(0)
+
+    with without_root_rights():
+        records = WorkspaceHome(base).records()
+    assert [record.problem for record in records] == ["its directory cannot be read: Permission denied", None]
+
+
+def test_workspaces_have_no_revisions(home: Path) -> None:
+    workspace(home, "ws")
+    store = WorkspaceHome(home)
+    (record,) = store.records()
+
+    assert not store.revisions(record)
+    with pytest.raises(ModelNotFound) as refused:
+        store.at_revision(record, "main")
+    assert refused.value.hint
+
+
+# By explicit path
+
+
+def test_a_relative_path_stays_relative_to_the_eye(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace(home, "ws")
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("HOME", str(home))
+    store = WorkspaceHome(None)
+
+    for typed in ("./ws", "../home/ws", "~/ws"):
+        record = store.record_at(typed)
+        assert (record.name, record.path, record.display_name) == (f"{home}/ws", f"{home}/ws", typed)
+    monkeypatch.chdir(home / "ws")
+    assert store.record_at(".").path == f"{home}/ws"
+    assert store.record_at(f"{home}/ws/").display_name is None
+
+
+@pytest.mark.parametrize("typed", ["./nowhere", "./file", "./file/x", "./empty", "./\0", "./" + "x" * 300])
+def test_where_no_model_is_the_error_says_so(home: Path, typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "file").write_text("")
+    (home / "empty").mkdir()
+    monkeypatch.chdir(home)
+
+    with pytest.raises(MlxkError) as refused:
+        WorkspaceHome(None).record_at(typed)
+    assert refused.value.kind is ErrorKind.WORKSPACE_NOT_FOUND
+    assert refused.value.hint
+
+
+def test_listing_under_a_path(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("alpha", "alpine", "beta"):
+        workspace(home, name)
+    monkeypatch.chdir(home)
+    store = WorkspaceHome(None)
+
+    def shown(prefix: str) -> list[str]:
+        return [record.display_name or record.name for record in store.under(prefix)]
+
+    assert shown(".") == ["./alpha", "./alpine", "./beta"]
+    assert shown("./") == ["./alpha", "./alpine", "./beta"]
+    assert shown("./alp") == ["./alpha", "./alpine"]
+    assert shown("./alpha") == ["./alpha"]
+    assert shown("../home") == ["../home/alpha", "../home/alpine", "../home/beta"]
+    assert shown(f"{home}/b") == [f"{home}/beta"]
+    assert shown("./nothing") == []
+    assert shown("./nowhere/x") == []
+
+
+# Manifests
+
+
+def test_a_manifest_says_where_a_workspace_came_from(home: Path) -> None:
+    path = workspace(home, "ws")
+    manifest(path)
+
+    assert read_state(path) == WorkspaceState(
+        True, "org/model", CONTENT_HASH, "2026-01-02T03:04:05Z", Cleanliness.CLEAN
+    )
+
+
+def test_what_the_patterns_exclude_does_not_count(home: Path) -> None:
+    path = workspace(home, "ws")
+    manifest(path)
+    for name in (".git/HEAD", "sub/.hf_cache/x", "run.log", "sub/.DS_Store", "._config.json"):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text("x")
+
+    assert read_state(path).cleanliness is Cleanliness.CLEAN
+
+
+@pytest.mark.parametrize(
+    "change", ["added", "missing", "size", "mtime", "link", "no index", "other algorithm"]
+)
+def test_anything_a_stat_cannot_vouch_for_is_unknown(home: Path, change: str) -> None:
+    path = workspace(home, "ws")
+    manifest(path)
+    weights = path / "model.safetensors"
+    match change:
+        case "added":
+            (path / "new.txt").write_text("")
+        case "missing":
+            weights.unlink()
+        case "size":
+            status = weights.stat()
+            weights.write_bytes(b"other weights")
+            os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
+        case "mtime":
+            os.utime(weights, ns=(1, 1))
+        case "link":
+            weights.rename(path.parent / "elsewhere")
+            weights.symlink_to(path.parent / "elsewhere")
+        case "no index":
+            manifest(path, file_index=None)
+        case "other algorithm":
+            manifest(path, hash_algorithm="v1")
+
+    state = read_state(path)
+    assert state.managed
+    assert state.cleanliness is Cleanliness.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        [],
+        {},
+        [1],
+        [{"path": "config.json"}],
+        [{"path": 1, "size": 2, "mtime_ns": 3}],
+        [{"path": "../../../etc/passwd", "size": 1, "mtime_ns": 1}],
+        [{"path": "/etc/passwd", "size": 1, "mtime_ns": 1}],
+        [{"path": "a", "size": 1, "mtime_ns": 1}, {"path": "a", "size": 1, "mtime_ns": 1}],
+    ],
+    ids=str,
+)
+def test_a_malformed_index_is_unknown(home: Path, index: object) -> None:
+    path = workspace(home, "ws")
+    manifest(path, file_index=index)
+
+    assert read_state(path).cleanliness is Cleanliness.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"{", b"[]", b"1", b"{}", b'{"managed": 1}', b'{"managed": "true"}', b"[" * 100_000],
+    ids=lambda content: content[:20].decode(errors="replace"),
+)
+def test_a_manifest_that_cannot_be_used_manages_nothing(home: Path, content: bytes) -> None:
+    path = workspace(home, "ws")
+    (path / MANIFEST_NAME).write_bytes(content)
+
+    assert read_state(path) == WorkspaceState(managed=False)
+
+
+def test_a_manifest_that_is_a_link_a_pipe_or_a_folder_manages_nothing(home: Path) -> None:
+    elsewhere = workspace(home, "elsewhere")
+    manifest(elsewhere)
+    link, pipe, folder = (workspace(home, name) for name in ("link", "pipe", "folder"))
+    (link / MANIFEST_NAME).symlink_to(elsewhere / MANIFEST_NAME)
+    os.mkfifo(pipe / MANIFEST_NAME)
+    (folder / MANIFEST_NAME).mkdir()
+
+    for path in (link, pipe, folder):
+        assert read_state(path) == WorkspaceState(managed=False)
+
+
+@pytest.mark.parametrize("value", [None, 1, "", [], "sha256:short", "md5:" + "a" * 64])
+def test_fields_of_another_shape_are_left_out(home: Path, value: object) -> None:
+    path = workspace(home, "ws")
+    manifest(
+        path, content_hash=value, source_repo=value if not isinstance(value, str) else "", hash_modified=7
+    )
+
+    state = read_state(path)
+    assert (state.managed, state.origin, state.content_hash, state.hash_modified) == (True, None, None, None)
+
+
+# The bundled model
+
+
+def test_the_bundled_model_is_called_demo(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    store = BundledModels(tmp_path)
+
+    (record,) = store.records()
+    assert (record.name, record.path, record.source) == ("demo", str(tmp_path / "demo"), Source.BUNDLED)
+    assert not store.revisions(record)
+    with pytest.raises(ModelNotFound):
+        store.at_revision(record, "main")
+
+
+def test_without_its_folder_there_is_no_bundled_model(tmp_path: Path) -> None:
+    assert BundledModels(tmp_path).records() == ()
+
+
+def test_the_stores_fit_their_ports() -> None:
+    stores: list[ModelStore] = [WorkspaceHome(None), BundledModels()]
+    workspaces: WorkspaceStore = WorkspaceHome(None)
+    assert stores
+    assert workspaces
