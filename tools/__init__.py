@@ -1,0 +1,1 @@
+"""Tools for working on mlxk; none of it is installed."""

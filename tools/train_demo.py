@@ -1,6 +1,6 @@
 """Train `demo`, the tiny chat model bundled with mlxk, measure it, and write its folder.
 
-    python tools/train_demo.py [--seed 7] [--steps 2000] [--out src/adapters/bundled/demo]
+    python tools/train_demo.py [--seed 7] [--steps 3000] [--out src/adapters/bundled/demo]
 
 Needs mlx, mlx-lm, tokenizers and PyYAML. On Linux, mlx may come with a slow reference BLAS; preloading an
 OpenBLAS (`LD_PRELOAD=libopenblas.so.0 python tools/train_demo.py`) then makes training many times faster.
@@ -35,7 +35,7 @@ TOOLS = Path(__file__).resolve().parent
 QUESTIONS = TOOLS / "demo_model" / "questions.yaml"
 OUT = TOOLS.parent / "src" / "adapters" / "bundled" / "demo"
 TOKENIZER_TEXTS = 40_000
-BPE_DROPOUT = 0.1
+BPE_DROPOUT = 0.02
 SAMPLING_SEEDS = (1, 2, 3)
 TRAIN_CASES_PER_TOPIC = 5
 
@@ -56,9 +56,9 @@ def parse_options() -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Train the bundled demo model of mlxk.")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--dev-only", action="store_true", help="measure on dev phrasings only, no card")
     return Options(**vars(parser.parse_args()))

@@ -8,6 +8,7 @@ from mlxk.domain.model import Invalid
 
 __all__ = ["describe", "open_regular", "read_bounded", "read_start"]
 
+_CHUNK = 1 << 20
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -41,7 +42,7 @@ def read_bounded(path: str | Path, limit: int) -> bytes | Invalid:
     try:
         if status.st_size > limit:
             return Invalid(f"larger than {limit} bytes")
-        return _read_up_to(descriptor, limit)
+        return _read_up_to(descriptor, status.st_size)
     except OSError as error:
         return Invalid(describe(error))
     finally:
@@ -63,9 +64,12 @@ def read_start(path: str | Path, count: int) -> bytes | Invalid:
 
 
 def _read_up_to(descriptor: int, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    left = limit
-    while left and (piece := os.read(descriptor, min(left, 1 << 20))):
+    content = os.read(descriptor, min(limit, _CHUNK))
+    if len(content) == limit or not content:
+        return content
+    pieces = [content]
+    left = limit - len(content)
+    while left and (piece := os.read(descriptor, min(left, _CHUNK))):
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)

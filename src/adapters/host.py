@@ -25,6 +25,11 @@ _MAX_SOURCE = 4 * 1024 * 1024
 
 _MODEL_DEFINED = re.compile(rb"^class Model\b|\bimport\b[^#\n]*\bModel\b", re.MULTILINE)
 _MODEL_EXPORTED = re.compile(rb"\bModel\b|import \*")
+_EXITS_WITHOUT = re.compile(
+    rb"^try:\n[ \t]+import (\w+)[^\n]*\nexcept ImportError:\n(?:[ \t]+[^\n]*\n)*?[ \t]+sys\.exit\(",
+    re.MULTILINE,
+)
+"""A module that ends the process when another package is missing (mlx_lm.models.olmo)."""
 _EMBEDDING = re.compile(rb"\bEmbeddingOutput\([^()]*text_embeds=")
 
 
@@ -146,15 +151,20 @@ def _look_into(root: Path, package: _Package) -> RuntimePackage:
 
 
 def _families(models: Path) -> dict[str, Path]:
-    """Every module or package that has the `Model` a loader asks for, by name."""
+    """Every module or package that has the `Model` a loader asks for and can be imported here, by name."""
     found: dict[str, Path] = {}
     for path in sorted(_listed(models)):
         initial = path / "__init__.py"
-        if path.suffix == ".py" and _matches(path, _MODEL_DEFINED):
+        if path.suffix == ".py" and _matches(path, _MODEL_DEFINED) and not _would_exit(path):
             found[path.stem] = path
         elif path.suffix == "" and _matches(initial, _MODEL_EXPORTED):
             found[path.name] = path
     return found
+
+
+def _would_exit(module: Path) -> bool:
+    needed = _EXITS_WITHOUT.search(module.read_bytes())
+    return needed is not None and find_spec(needed[1].decode()) is None
 
 
 def _embedding_families(root: Path, package: _Package, families: Mapping[str, Path]) -> frozenset[str]:

@@ -1,8 +1,13 @@
 """A model card's YAML front matter, of which only the keys that say what the model is are read."""
 
 import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from mlxk.domain.model import FrontMatter
+
+if TYPE_CHECKING:
+    import yaml
 
 __all__ = ["MAX_CARD", "parse_card"]
 
@@ -22,12 +27,12 @@ def parse_card(content: bytes) -> FrontMatter:
     excerpt = _excerpt(content[:MAX_CARD])
     if not excerpt or len(excerpt) > _MAX_EXCERPT:
         return FrontMatter()
-    fields = _load(excerpt)
+    nodes = _nodes(excerpt)
     return FrontMatter(
-        tags=_words(fields.get("tags")),
-        library_name=_word(fields.get("library_name")),
-        pipeline_tag=_word(fields.get("pipeline_tag")),
-        base_model=_words(fields.get("base_model")),
+        tags=_words(nodes.get("tags")),
+        library_name=_word(nodes.get("library_name")),
+        pipeline_tag=_word(nodes.get("pipeline_tag")),
+        base_model=_words(nodes.get("base_model")),
     )
 
 
@@ -49,23 +54,25 @@ def _excerpt(content: bytes) -> bytes:
     return b"\n".join(kept)
 
 
-def _load(excerpt: bytes) -> dict[object, object]:
+def _nodes(excerpt: bytes) -> "Mapping[str, yaml.Node]":
+    """The node under each key. Composing nodes is half of what constructing values from them costs."""
     import yaml
 
-    # The base loader makes every scalar a string, which is what tags and names are.
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        fields = yaml.load(excerpt, Loader=loader)  # noqa: S506 - the base loader builds no objects
+        document = yaml.compose(excerpt, Loader=loader)
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
-    return fields if isinstance(fields, dict) else {}
+    pairs = document.value if isinstance(document, yaml.MappingNode) else ()
+    return {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
 
 
-def _word(value: object) -> str | None:
-    return value.strip() if isinstance(value, str) and value not in _NULLS else None
+def _word(node: "yaml.Node | None") -> str | None:
+    text = node.value if node is not None else None
+    return text.strip() if isinstance(text, str) and text.strip() not in _NULLS else None
 
 
-def _words(value: object) -> tuple[str, ...]:
+def _words(node: "yaml.Node | None") -> tuple[str, ...]:
     """A list of strings, which people also write as one string."""
-    items = value[:_MAX_ITEMS] if isinstance(value, list) else [value]
+    items = node.value[:_MAX_ITEMS] if node is not None and isinstance(node.value, list) else [node]
     return tuple(word for item in items if (word := _word(item)))

@@ -5,10 +5,11 @@ has `data_offsets: [begin, end]`, relative to the start of the data. N is at mos
 format description, "Format").
 """
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
 from operator import le
+
+import msgspec
 
 from mlxk.adapters.bounded_read import describe
 from mlxk.domain.model import HeaderProblem, SafetensorsHeader
@@ -38,41 +39,42 @@ def read_header(descriptor: int, size: int) -> SafetensorsHeader | HeaderProblem
     return parse_header(text)
 
 
+class _Entry(msgspec.Struct, gc=False):
+    """What is read of an entry: a tensor's place, or the writer's name in `__metadata__`."""
+
+    data_offsets: tuple[int, int] | None = None
+    format: str | None = None
+
+
+# Typed decoding builds only what is asked for; headers are most of what a listing parses.
+_HEADER = msgspec.json.Decoder(dict[str, _Entry])
+
+
 def parse_header(text: bytes) -> SafetensorsHeader | HeaderProblem:
     """Parse the JSON of a header. Never raises for bad data."""
     if not text.startswith(b"{"):
         return HeaderProblem("its header does not begin with '{'")
     try:
-        entries = json.loads(text.decode())
-    except (ValueError, RecursionError):
+        entries = _HEADER.decode(text)
+    except msgspec.ValidationError as error:
+        return HeaderProblem(f"its header is not that of a safetensors file: {error}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return HeaderProblem("its header is not valid JSON")
-    metadata = entries.pop("__metadata__", None) or {}
-    end = _data_end(entries)
-    if isinstance(end, HeaderProblem):
-        return end
-    return SafetensorsHeader(frozenset(entries), _LENGTH_BYTES + len(text) + end, _strings(metadata))
+    metadata = entries.pop("__metadata__", _Entry())
+    end = _data_end(entries.values())
+    if end is None:
+        return HeaderProblem(f"its header gives no usable offsets for one of its {len(entries)} tensors")
+    return SafetensorsHeader(frozenset(entries), _LENGTH_BYTES + len(text) + end, metadata.format)
 
 
-def _data_end(entries: Mapping[str, object]) -> int | HeaderProblem:
-    """The largest end of a tensor; headers have thousands of them, so the good case runs without a loop."""
-    if not entries:
+def _data_end(tensors: Iterable[_Entry]) -> int | None:
+    """The largest end of a tensor; None when one has no offsets, or ends before it begins."""
+    offsets = [tensor.data_offsets for tensor in tensors]
+    if not offsets:
         return 0
-    try:
-        begins, ends = zip(*[entry["data_offsets"] for entry in entries.values()], strict=True)  # type: ignore[index]
-    except (TypeError, KeyError, ValueError):
-        return _unusable(entries)
-    integers = {*map(type, begins), *map(type, ends)} == {int}  # `True` is an int, but no offset
-    if not integers or min(begins) < 0 or max(ends) > _MAX_OFFSET or not all(map(le, begins, ends)):
-        return _unusable(entries)
+    if None in offsets:
+        return None
+    # Headers have thousands of tensors, so the good case runs without a loop of Python.
+    begins, ends = zip(*offsets, strict=True)
     furthest: int = max(ends)
-    return furthest
-
-
-def _unusable(entries: Mapping[str, object]) -> HeaderProblem:
-    return HeaderProblem(f"its header gives no usable offsets for one of its {len(entries)} tensors")
-
-
-def _strings(metadata: object) -> Mapping[str, str]:
-    if not isinstance(metadata, Mapping):
-        return {}
-    return {key: value for key, value in metadata.items() if isinstance(value, str)}
+    return furthest if min(begins) >= 0 and furthest <= _MAX_OFFSET and all(map(le, begins, ends)) else None

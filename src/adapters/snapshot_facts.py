@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from mlxk.adapters.bounded_read import describe, open_regular, read_bounded, read_start
 from mlxk.adapters.model_card import MAX_CARD, parse_card
 from mlxk.adapters.safetensors_header import read_header
@@ -234,13 +236,16 @@ class _Scan:
             return True, None
         if not size:
             return False, None
+        return False, self._header(path, size)
+
+    def _header(self, path: str, size: int) -> SafetensorsHeader | HeaderProblem:
         try:
             descriptor, _ = open_regular(f"{self.root}/{path}")
         except OSError as error:
             self.unreadable.append((path, describe(error)))
-            return False, HeaderProblem(describe(error))
+            return HeaderProblem(describe(error))
         try:
-            return False, read_header(descriptor, size)
+            return read_header(descriptor, size)
         finally:
             os.close(descriptor)
 
@@ -271,6 +276,15 @@ def parse_document(content: bytes | Invalid) -> Document:
         return content
     if not content.strip():
         return Invalid("it is empty")
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _parse_as_python_does(content)
+    return value if isinstance(value, dict) else Invalid("it is not a JSON object")
+
+
+def _parse_as_python_does(content: bytes) -> Document:
+    """Parse what strict JSON refuses: configs are written by Python, which knows NaN and Infinity."""
     try:
         value = json.loads(content.decode())
     except UnicodeDecodeError:

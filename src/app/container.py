@@ -1,24 +1,27 @@
 """Joins use cases to adapters; the one place that knows both."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlxk.adapters.bundled import BundledModels
 from mlxk.adapters.hf_cache import HuggingFaceCache, cache_root
 from mlxk.adapters.host import ThisMachine
-from mlxk.adapters.runtimes.text import MlxTextRuntime
 from mlxk.adapters.snapshot_facts import SnapshotReader
-from mlxk.adapters.verifier import DigestVerifier
 from mlxk.adapters.workspaces import WorkspaceHome
 from mlxk.app.catalog import Catalog
-from mlxk.app.health import CheckHealth
 from mlxk.app.inspection import Inspector
-from mlxk.app.list_models import ListModels
-from mlxk.app.run import Run
 from mlxk.app.settings import Settings
-from mlxk.app.show import Show
+
+if TYPE_CHECKING:
+    from mlxk.app.health import CheckHealth
+    from mlxk.app.list_models import ListModels
+    from mlxk.app.run import Run
+    from mlxk.app.show import Show
+    from mlxk.domain.ports import TextRuntime, Verifier
 
 
 @contextmanager
@@ -41,6 +44,15 @@ with _without("fastapi", "starlette", "fast_depends"):
 __all__ = ["Container", "container_for"]
 
 
+def _later(module: str, name: str) -> Callable[..., Any]:
+    """A class imported when the first one is made, so that a command loads only what it uses."""
+
+    def make(*parts: object) -> object:
+        return getattr(import_module(module), name)(*parts)
+
+    return make
+
+
 def _remembered() -> Path:
     """Where receipts and other things worth remembering are kept; losing it costs time only."""
     from platformdirs import user_cache_path
@@ -53,6 +65,7 @@ class Container(containers.DeclarativeContainer):
 
     environ: providers.Dependency[Mapping[str, str]] = providers.Dependency()
     remembered = providers.Singleton(_remembered)
+    receipts = providers.Singleton(Path.joinpath, remembered, "receipts")
 
     settings = providers.Singleton(Settings.from_environment, environ)
     cache_directory = providers.Singleton(cache_root, environ)
@@ -61,16 +74,26 @@ class Container(containers.DeclarativeContainer):
     bundled = providers.Singleton(BundledModels)
     reader = providers.Singleton(SnapshotReader)
     host = providers.Singleton(ThisMachine, remembered)
-    verifier = providers.Singleton(DigestVerifier, remembered)
-    text_runtime = providers.Singleton(MlxTextRuntime)
+    verifier: "providers.Singleton[Verifier]" = providers.Singleton(
+        _later("mlxk.adapters.verifier", "DigestVerifier"), receipts
+    )
+    text_runtime: "providers.Singleton[TextRuntime]" = providers.Singleton(
+        _later("mlxk.adapters.runtimes.text", "MlxTextRuntime")
+    )
 
     catalog = providers.Singleton(Catalog, cache, workspaces, bundled)
     inspector = providers.Singleton(Inspector, reader, host)
 
-    list_models = providers.Factory(ListModels, catalog, inspector)
-    show = providers.Factory(Show, catalog, inspector)
-    check_health = providers.Factory(CheckHealth, catalog, inspector, verifier)
-    run = providers.Factory(Run, catalog, inspector, host, text_runtime)
+    list_models: "providers.Factory[ListModels]" = providers.Factory(
+        _later("mlxk.app.list_models", "ListModels"), catalog, inspector
+    )
+    show: "providers.Factory[Show]" = providers.Factory(_later("mlxk.app.show", "Show"), catalog, inspector)
+    check_health: "providers.Factory[CheckHealth]" = providers.Factory(
+        _later("mlxk.app.health", "CheckHealth"), catalog, inspector, verifier
+    )
+    run: "providers.Factory[Run]" = providers.Factory(
+        _later("mlxk.app.run", "Run"), catalog, inspector, host, text_runtime
+    )
 
 
 def container_for(environ: Mapping[str, str]) -> Container:

@@ -61,11 +61,7 @@ class CheckHealth:
 
     def _verify(self, model: InspectedModel, progress: Progress) -> "_Checked":
         files = verifiable(model.facts.files)
-        progress.start(model.record.name, sum(file.size for file, _ in files))
-        try:
-            verdicts = list(self._verifier.verify(model.record, files, progress))
-        finally:
-            progress.finish()
+        verdicts = list(self._verifier.verify(model.record, files, progress))
         report = assess_verified(model.facts, verdicts)
         return _Checked(model.record.name, report, _verification(model, files, verdicts))
 

@@ -22,6 +22,9 @@ from mlxk.domain.ports import FactReader, Host
 
 __all__ = ["InspectedModel", "Inspector", "finding_entries", "view"]
 
+_EARLIEST = int(datetime.min.replace(tzinfo=UTC).timestamp())
+_LATEST = int(datetime.max.replace(tzinfo=UTC).timestamp()) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class InspectedModel:
@@ -86,8 +89,9 @@ def view(model: InspectedModel) -> ModelView:
 
 
 def _utc(nanoseconds: int) -> str:
-    moment = datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A file's time; file systems can hold years outside 1 to 9999, which become the nearest end."""
+    seconds = min(max(nanoseconds // 1_000_000_000, _EARLIEST), _LATEST)
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _clean(workspace: WorkspaceState) -> bool | None:

@@ -19,9 +19,11 @@ from mlxk.app.settings import Settings
 __all__ = ["REDACTED", "Redactor", "configure", "redactor_for"]
 
 REDACTED = "[REDACTED_TOKEN]"
-_HUB_TOKEN = re.compile(r"hf_[A-Za-z0-9]{8,}")
+_HUB_TOKEN = re.compile(r"hf_(?:(?:oauth|jwt|app)_)*[A-Za-z0-9]{8,}")
 _BEARER = re.compile(r"(?i)(bearer\s+)[^\s\"',;]+")
 _SECRET_PARAMETER = re.compile(r"(?i)([?&](?:signature|x-amz-[a-z-]+|token|key-pair-id|policy)=)[^&\s\"']+")
+_SELF_WILLED = ("huggingface_hub", "transformers")
+"""Libraries that set up logging of their own when they are imported."""
 _SECRET_FIELD = re.compile(r"(?i)(api[_-]?key|token|authorization|secret|password)$")
 
 
@@ -34,7 +36,9 @@ class Redactor:
     """
 
     def __init__(self, secrets: tuple[str, ...] = (), home: Path | None = None) -> None:
-        self._secrets = tuple(secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH)
+        # The longest first, so that no secret that begins with another leaves its end behind.
+        long_enough = {secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH}
+        self._secrets = tuple(sorted(long_enough, key=len, reverse=True))
         self._home = _home_pattern(home)
 
     def __call__(self, text: str) -> str:
@@ -51,7 +55,8 @@ class Redactor:
         return {key: self._field(key, value) for key, value in event.items()}
 
     def _field(self, key: str, value: object) -> object:
-        if isinstance(value, str) and _SECRET_FIELD.search(key) and value:
+        harmless = value is None or isinstance(value, (bool, int, float)) or value == ""
+        if _SECRET_FIELD.search(key) and not harmless:
             return REDACTED
         return self._value(value)
 
@@ -60,7 +65,7 @@ class Redactor:
             case str():
                 return self(value)
             case Mapping():
-                return {key: self._field(str(key), inner) for key, inner in value.items()}
+                return {self(str(key)): self._field(str(key), inner) for key, inner in value.items()}
             case list() | tuple() | set() | frozenset():
                 return [self._value(inner) for inner in value]
             case None | bool() | int() | float():
@@ -86,8 +91,33 @@ def redactor_for(environ: Mapping[str, str]) -> Redactor:
     return Redactor(tuple(secret for secret in secrets if secret), Path(home) if home else None)
 
 
+class _WithoutHandlers(logging.Logger):
+    """The top logger of a library that gives it a handler of its own, which would print past the redaction.
+
+    It takes none, and passes everything on.
+    """
+
+    def addHandler(self, hdlr: logging.Handler) -> None:  # noqa: N802 - the signature of logging
+        """Take no handler."""
+
+    @property
+    def propagate(self) -> bool:
+        """Always true."""
+        return True
+
+    @propagate.setter
+    def propagate(self, value: bool) -> None:
+        """Stay true."""
+
+
+def _take_handlers_away(library: str) -> None:
+    logger = logging.getLogger(library)
+    logger.handlers.clear()
+    logger.__class__ = _WithoutHandlers
+
+
 def configure(settings: Settings, redactor: Redactor, stream: TextIO | None = None) -> None:
-    """Set up logging for this process: one stream, one format, one level.
+    """Set up logging for this process: one stream, one format, one level, Python's warnings among it.
 
     Args:
         stream: where lines go; stderr when None.
@@ -110,6 +140,9 @@ def configure(settings: Settings, redactor: Redactor, stream: TextIO | None = No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
+    for library in _SELF_WILLED:
+        _take_handlers_away(library)
+    logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -35,7 +35,7 @@ SPEC_VERSION = "0.3.0"
 HealthStatus: TypeAlias = Literal["healthy", "unhealthy"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class QuantizationView:
     """Bits per weight and weights per scale."""
 
@@ -43,7 +43,7 @@ class QuantizationView:
     group_size: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ModelView:
     """One model, as `list` and `show` print it.
 
@@ -91,7 +91,7 @@ class ModelView:
         return self.framework == "MLX" and self.runtime_compatible
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ListResult:
     """`mlxk list`."""
 
@@ -99,7 +99,7 @@ class ListResult:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MetadataView:
     """Numbers of config.json; null where it does not say. `quantization` reads `4bit`."""
 
@@ -112,7 +112,7 @@ class MetadataView:
     num_hidden_layers: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FileEntry:
     """One file: `size` for people (`1.2KB`), `size_bytes` for programs."""
 
@@ -122,7 +122,7 @@ class FileEntry:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FindingEntry:
     """One thing wrong with a model's files, and what helps."""
 
@@ -133,7 +133,7 @@ class FindingEntry:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ShowResult:
     """`mlxk show`; `files` and `config` only when asked for. `path` is the model's directory."""
 
@@ -145,7 +145,7 @@ class ShowResult:
     config: Mapping[str, object] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckedModel:
     """One model's health in a line."""
 
@@ -154,7 +154,7 @@ class CheckedModel:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HealthSummary:
     """How many of each."""
 
@@ -163,7 +163,7 @@ class HealthSummary:
     unhealthy_count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VerificationView:
     """What `--verify` hashed.
 
@@ -180,7 +180,7 @@ class VerificationView:
     bytes_checked: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HealthDetails:
     """The findings behind one model's health, and the verification if there was one."""
 
@@ -189,7 +189,7 @@ class HealthDetails:
     verification: VerificationView | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HealthResult:
     """`mlxk health`."""
 
@@ -199,7 +199,7 @@ class HealthResult:
     details: tuple[HealthDetails, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunResult:
     """`mlxk run`.
 
@@ -220,14 +220,14 @@ class RunResult:
     reasoning: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SystemView:
     """This machine."""
 
     memory_total_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VersionResult:
     """`mlxk --version`; `system` is null where it cannot be measured."""
 

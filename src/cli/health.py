@@ -4,11 +4,8 @@ from typing import Annotated
 
 import typer
 
-from mlxk.app.health import HealthRequest
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, PatternArgument, Quiet, Verbose
-from mlxk.cli.output.human import print_health
-from mlxk.cli.output.progress import progress_for
 
 __all__ = ["command"]
 
@@ -34,6 +31,10 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Check whether the files of some or all models are whole."""
+    from mlxk.app.health import HealthRequest
+    from mlxk.cli.output.human import print_health
+    from mlxk.cli.output.progress import progress_for
+
     invocation: Invocation = context.obj
     invocation.begin("health", json=json, quiet=quiet, verbose=verbose)
     progress = progress_for(invocation)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlxk.cli.output.envelope import error_envelope, success_envelope, write_json
+from mlxk.cli.output.terminal import printable
 from mlxk.domain.errors import MlxkError
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ class Invocation:
 
     def fail(self, error: MlxkError) -> int:
         """Report an error, and return the exit code it means."""
+        sys.stderr.write(f"Error: {printable(error.message)}\n")
+        for match in error.matches:
+            sys.stderr.write(f"  {printable(match)}\n")
+        if error.hint:
+            sys.stderr.write(f"Hint: {printable(error.hint)}\n")
         if self.json:
             write_json(error_envelope(self.command, error))
-        sys.stderr.write(f"Error: {error.message}\n")
-        for match in error.matches:
-            sys.stderr.write(f"  {match}\n")
-        if error.hint:
-            sys.stderr.write(f"Hint: {error.hint}\n")
         return error.kind.exit_code

@@ -1,13 +1,14 @@
 """`mlxk list`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlxk.app.results import ListResult
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, PatternArgument, Quiet, Verbose
-from mlxk.cli.output.human import ListLayout, print_models
+
+if TYPE_CHECKING:
+    from mlxk.app.results import ListResult
 
 __all__ = ["command"]
 
@@ -31,9 +32,11 @@ def command(
     """List the models in the cache and in workspaces."""
     invocation: Invocation = context.obj
     invocation.begin("list", json=json, quiet=quiet, verbose=verbose)
-    layout = ListLayout(everything=everything, health=health, verbose=invocation.verbose)
 
-    def render(result: ListResult) -> None:
+    def render(result: "ListResult") -> None:
+        from mlxk.cli.output.human import ListLayout, print_models
+
+        layout = ListLayout(everything=everything, health=health, verbose=invocation.verbose)
         hidden = print_models(result, layout)
         if not result.count:
             invocation.notice(f"No model matches '{pattern}'." if pattern else "No models here.")

@@ -74,3 +74,5 @@ def _common(
 
         print_version_of_this_program(invocation)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        context.fail("A command is missing.")

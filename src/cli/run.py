@@ -5,13 +5,10 @@ from typing import Annotated
 
 import typer
 
-from mlxk.app.results import RunResult
-from mlxk.app.run import RunRequest
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, ModelArgument, Quiet, Verbose
-from mlxk.cli.output.answer import SilentAnswer, StreamedAnswer, print_answer
 from mlxk.domain.errors import InvalidInput
-from mlxk.domain.generation import Sampling
+from mlxk.domain.sampling import Sampling
 
 __all__ = ["command"]
 
@@ -82,6 +79,9 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Generate an answer with a model."""
+    from mlxk.app.run import RunRequest
+    from mlxk.cli.output.answer import SilentAnswer, StreamedAnswer, print_answer
+
     invocation: Invocation = context.obj
     invocation.begin("run", json=json, quiet=quiet, verbose=verbose)
     settings = invocation.container.settings()
@@ -99,14 +99,10 @@ def command(
     run = invocation.container.run()
     if invocation.json or no_stream:
         result = run(request, SilentAnswer(invocation))
-        invocation.answer(result, lambda found: _render(found, no_reasoning=no_reasoning))
+        invocation.answer(result, lambda found: print_answer(found, reasoning=not no_reasoning))
     else:
         with StreamedAnswer(invocation, reasoning=not no_reasoning) as answer:
             run(request, answer)
-
-
-def _render(result: RunResult, *, no_reasoning: bool) -> None:
-    print_answer(result, reasoning=not no_reasoning)
 
 
 def _prompt(words: list[str], option: str | None) -> str:

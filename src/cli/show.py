@@ -4,10 +4,8 @@ from typing import Annotated
 
 import typer
 
-from mlxk.app.show import ShowRequest
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, ModelArgument, Quiet, Verbose
-from mlxk.cli.output.human import print_show
 
 __all__ = ["command"]
 
@@ -24,6 +22,9 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Show one model: what it is, whether it is whole, whether it runs here."""
+    from mlxk.app.show import ShowRequest
+    from mlxk.cli.output.human import print_show
+
     invocation: Invocation = context.obj
     invocation.begin("show", json=json, quiet=quiet, verbose=verbose)
     result = invocation.container.show()(ShowRequest(model, files=files, config=config))

@@ -30,6 +30,7 @@ __all__ = [
     "context_length_of",
     "describe",
     "framework_of",
+    "has_vision_parts",
     "quantization_of",
 ]
 
@@ -89,8 +90,7 @@ def _is_mlx(facts: SnapshotFacts) -> bool:
         or facts.card.library_name == "mlx"
         or _is_filled(facts.config().get("quantization"))
         or any(
-            isinstance(file.header, SafetensorsHeader) and file.header.metadata.get("format") == "mlx"
-            for file in facts.files
+            isinstance(file.header, SafetensorsHeader) and file.header.format == "mlx" for file in facts.files
         )
     )
 
@@ -159,7 +159,7 @@ def _model_type(facts: SnapshotFacts) -> ModelType:
         return ModelType.EMBEDDING
     if _is_speech_to_text(facts):
         return ModelType.AUDIO
-    if _has_vision(facts) or facts.chat_template or _CHAT_NAME.search(_short_name(facts)):
+    if has_vision_parts(facts) or facts.chat_template or _CHAT_NAME.search(_short_name(facts)):
         return ModelType.CHAT
     return ModelType.BASE
 
@@ -185,7 +185,8 @@ def _is_speech_to_text(facts: SnapshotFacts) -> bool:
     return any(name in family for name in SPEECH_TO_TEXT) and "tts" not in family
 
 
-def _has_vision(facts: SnapshotFacts) -> bool:
+def has_vision_parts(facts: SnapshotFacts) -> bool:
+    """Whether anything but the type of the model speaks for images: config, family or image processor."""
     family = _family(facts)
     return (
         _is_filled(facts.config().get("vision_config"))
@@ -227,7 +228,7 @@ def _capabilities(facts: SnapshotFacts, model_type: ModelType) -> tuple[Capabili
     found = [Capability.TEXT_GENERATION]
     if model_type is ModelType.CHAT:
         found.append(Capability.CHAT)
-    if _has_vision(facts):
+    if has_vision_parts(facts):
         found.append(Capability.VISION)
     if _has_audio(facts):
         found.append(Capability.AUDIO)

@@ -119,8 +119,8 @@ def _install(name: str, extra: str | None) -> str:
 def _embedding_problem(package: RuntimePackage | None, config: JsonObject) -> str | None:
     if package is None:
         return f"mlx-vlm is not installed: {_install('mlx-vlm', 'vision')}"
-    family = package.family_of(config)
-    if family is None:
+    family = config.get("model_type")  # the embedding loader has aliases of its own, listed as families
+    if not isinstance(family, str) or not family:
         return _NO_MODEL_TYPE
     if family not in package.embedding_families:
         return f"Embedding family '{family}' is not supported by mlx-vlm {package.version}"

@@ -1,7 +1,7 @@
 """What a file of a model is for, by its name."""
 
 from enum import Enum
-from pathlib import PurePosixPath
+from functools import lru_cache
 
 __all__ = [
     "FileRole",
@@ -43,9 +43,10 @@ class FileRole(Enum):
     OTHER = "other"
 
 
+@lru_cache(maxsize=4096)  # the same few names recur in every model
 def role_of(path: str) -> FileRole:
     """The role of a file, by its name."""
-    name = PurePosixPath(path).name
+    name = path.rpartition("/")[2]
     if name.endswith(WEIGHT_SUFFIXES) and name not in _TRAINING_STATE:
         return FileRole.WEIGHTS
     if is_vocabulary(name) or name in _TOKENIZER_EXTRAS:
@@ -76,7 +77,7 @@ def is_vocabulary(path: str) -> bool:
 
 def is_documentation(path: str) -> bool:
     """Whether a file is for people only, so that no runtime misses it."""
-    name = PurePosixPath(path).name.lower()
+    name = path.rpartition("/")[2].lower()
     return (
         name in _GIT_NAMES
         or name.removesuffix(".txt") in _DOCUMENTATION_STEMS

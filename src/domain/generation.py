@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from mlxk.domain.errors import InvalidInput
 from mlxk.domain.model import JsonValue
+from mlxk.domain.sampling import Sampling
 
 __all__ = [
     "Answer",
@@ -30,11 +31,7 @@ __all__ = [
     "collect",
 ]
 
-MAX_TEMPERATURE = 5.0
-MAX_REPETITION_PENALTY = 10.0
-MAX_TOP_K = 1_000_000
 MAX_STOPS = 64
-MAX_SEED = 2**64 - 1
 
 
 class Role(Enum):
@@ -77,52 +74,6 @@ class ToolDefinition:
     name: str
     description: str
     parameters: Mapping[str, JsonValue]
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How the next token is chosen. Defaults are those of `mlxk run`.
-
-    Attributes:
-        temperature: 0 is greedy; at most 5.
-        top_p: keep the smallest set of tokens with this probability mass; (0, 1].
-        top_k: keep this many tokens; 0 keeps all.
-        min_p: drop tokens under this fraction of the best one's probability; [0, 1].
-        repetition_penalty: divide the logits of recent tokens; 1 is none, (0, 10].
-        seed: same seed, same model, same request: same answer. None draws one.
-
-    Raises:
-        InvalidInput: a value is out of range or not a finite number.
-    """
-
-    temperature: float = 0.7
-    top_p: float = 0.9
-    top_k: int = 0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.1
-    seed: int | None = None
-
-    def __post_init__(self) -> None:
-        _check_range("temperature", self.temperature, 0, MAX_TEMPERATURE)
-        _check_range("top-p", self.top_p, 0, 1, low_open=True)
-        _check_range("top-k", self.top_k, 0, MAX_TOP_K)
-        _check_range("min-p", self.min_p, 0, 1)
-        _check_range("repetition-penalty", self.repetition_penalty, 0, MAX_REPETITION_PENALTY, low_open=True)
-        if self.seed is not None:
-            _check_range("seed", self.seed, 0, MAX_SEED)
-
-
-def _check_range(name: str, value: float, low: float, high: float, *, low_open: bool = False) -> None:
-    if not low <= value <= high or (low_open and value == low):
-        bounds = f"more than {low:g} and at most {high:g}" if low_open else f"between {low:g} and {high:g}"
-        raise InvalidInput(f"The {name} must be {bounds}, not {_shown(value)}.")
-
-
-def _shown(value: float) -> str:
-    try:
-        return f"{value:g}"
-    except OverflowError:  # an integer beyond the range of floats
-        return "a number that large"
 
 
 @dataclass(frozen=True, slots=True)

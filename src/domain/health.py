@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mlxk.domain.capabilities import describe
+from mlxk.domain.capabilities import describe, has_vision_parts
 from mlxk.domain.files import is_documentation, is_partial_download, is_vocabulary
 from mlxk.domain.findings import Code, Finding, Remedy, Severity
 from mlxk.domain.model import (
@@ -246,8 +246,7 @@ def _tokenizer_findings(facts: SnapshotFacts) -> Iterator[Finding]:
             f"tokenizer_config.json is invalid: {document.reason}",
             Remedy.FIX_FILE,
         )
-    promised = facts.has("tokenizer_config.json") and not _is_gguf_only(facts)
-    if (promised or _needs_processor(facts)) and not any(map(_holds_vocabulary, facts.files)):
+    if not any(map(_holds_vocabulary, facts.files)) and _needs_tokenizer(facts):
         yield Finding(
             Code.TOKENIZER_MISSING,
             "tokenizer.json",
@@ -261,8 +260,15 @@ def _holds_vocabulary(file: FileFact) -> bool:
     return is_vocabulary(file.path) and (file.size > 0 or not file.readable)
 
 
+def _needs_tokenizer(facts: SnapshotFacts) -> bool:
+    promised = facts.has("tokenizer_config.json") and not _is_gguf_only(facts)
+    return promised or _needs_processor(facts)
+
+
 def _needs_processor(facts: SnapshotFacts) -> bool:
-    return Capability.VISION in describe(facts).capabilities and not _is_gguf_only(facts)
+    if not has_vision_parts(facts) or _is_gguf_only(facts):
+        return False
+    return Capability.VISION in describe(facts).capabilities
 
 
 def _processor_findings(facts: SnapshotFacts) -> Iterator[Finding]:
@@ -272,7 +278,7 @@ def _processor_findings(facts: SnapshotFacts) -> Iterator[Finding]:
             yield Finding(
                 Code.PROCESSOR_INVALID, path, f"{path} is invalid: {document.reason}", Remedy.FIX_FILE
             )
-    if _needs_processor(facts) and not any(facts.has(path) for path in _PROCESSORS):
+    if not any(facts.has(path) for path in _PROCESSORS) and _needs_processor(facts):
         yield Finding(
             Code.PROCESSOR_MISSING,
             _PROCESSORS[0],

@@ -15,6 +15,7 @@ __all__ = [
 ]
 
 GIB = 1024**3
+GB = 1000**3
 TEXT_OVERHEAD = 1.2
 TEXT_WARN_FRACTION = 0.7
 VISION_FRACTION = 0.7
@@ -97,7 +98,7 @@ def live_test_budget(memory: MemoryFacts) -> int:
 
     Steps, not a slope: between two sizes the lower fraction holds, so a 48 GB machine uses 50 %.
     """
-    gigabytes = memory.total / GIB
+    gigabytes = memory.total / GB  # what a machine reports is a little under its GiB
     fraction = next(fraction for bound, fraction in _LIVE_STEPS if gigabytes >= bound)
     return int(memory.total * fraction)
 

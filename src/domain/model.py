@@ -102,12 +102,12 @@ class SafetensorsHeader:
     Attributes:
         tensors: tensor names.
         data_end: bytes from the start of the file to the end of the last tensor.
-        metadata: the `__metadata__` strings.
+        format: what `__metadata__` says the tensors were written by, e.g. `mlx` or `pt`.
     """
 
     tensors: frozenset[str]
     data_end: int
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ class SnapshotFacts:
     def read(self, path: str) -> JsonObject:
         """The document at `path` if it is a readable object, else an empty one."""
         found = self.document(path)
-        return found if isinstance(found, Mapping) else {}
+        return {} if isinstance(found, Invalid | _Absent) else found
 
     def has(self, path: str) -> bool:
         """Whether a file of that path was listed, readable or not."""

@@ -1,14 +1,18 @@
 """What the use cases need from the world, as small protocols that adapters implement."""
 
-from collections.abc import Generator, Iterator, Sequence
-from pathlib import Path
-from typing import Protocol
+from __future__ import annotations
 
-from mlxk.domain.compatibility import Runtimes
-from mlxk.domain.generation import Delta, GenerationRequest
-from mlxk.domain.memory import MemoryFacts
-from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts
-from mlxk.domain.verification import Digest, FileVerdict
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from mlxk.domain.compatibility import Runtimes
+    from mlxk.domain.generation import Delta, GenerationRequest
+    from mlxk.domain.memory import MemoryFacts
+    from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts
+    from mlxk.domain.verification import Digest, FileVerdict
 
 __all__ = [
     "FactReader",
@@ -75,7 +79,7 @@ class Verifier(Protocol):
     """Hashes files, remembering in receipts what was already hashed."""
 
     def verify(
-        self, record: ModelRecord, files: Sequence[tuple[FileFact, Digest]], progress: "Progress"
+        self, record: ModelRecord, files: Sequence[tuple[FileFact, Digest]], progress: Progress
     ) -> Iterator[FileVerdict]:
         """Compare each file's content with its expected digest, in order.
 

@@ -4,7 +4,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
+from typing import cast
 
 from mlxk.domain.files import is_weight_file
 from mlxk.domain.findings import Code, Finding, Remedy
@@ -59,6 +61,7 @@ class _Shard:
         return f"{prefix}{number:0{self.widths[0]}d}-of-{self.total:0{self.widths[1]}d}{suffix}"
 
 
+@lru_cache(maxsize=4096)  # the same names recur in every model
 def _shard(path: str) -> _Shard | None:
     match = _SHARD.fullmatch(path)
     if match is None:
@@ -127,13 +130,12 @@ def _indexes(facts: SnapshotFacts) -> list[str]:
     return [path for path in facts.documents if path.endswith(".safetensors.index.json") and "/" not in path]
 
 
-def _weight_map(index: JsonObject) -> dict[str, str] | None:
+def _weight_map(index: JsonObject) -> Mapping[str, str] | None:
     """Tensor to shard, or None when the index has no usable map."""
     found = index.get("weight_map")
-    if not isinstance(found, Mapping) or not found:
+    if not isinstance(found, Mapping) or set(map(type, found.values())) != {str} or "" in found.values():
         return None
-    pairs = {tensor: shard for tensor, shard in found.items() if isinstance(shard, str) and shard}
-    return pairs if len(pairs) == len(found) else None
+    return cast("Mapping[str, str]", found)
 
 
 def _index_names(facts: SnapshotFacts) -> frozenset[str]:
@@ -244,14 +246,14 @@ def _unindexed_findings(facts: SnapshotFacts, index: str, named: set[str]) -> It
 def _misplaced_tensors(
     index: str, weight_map: Mapping[str, str], present: Mapping[str, FileFact]
 ) -> Iterator[Finding]:
+    held = {
+        path: file.header.tensors
+        for path, file in present.items()
+        if isinstance(file.header, SafetensorsHeader)
+    }
     lost: dict[str, list[str]] = defaultdict(list)
     for tensor, shard in weight_map.items():
-        file = present.get(shard)
-        if (
-            file is not None
-            and isinstance(file.header, SafetensorsHeader)
-            and tensor not in file.header.tensors
-        ):
+        if shard in held and tensor not in held[shard]:
             lost[shard].append(tensor)
     for shard, tensors in lost.items():
         more = f" and {len(tensors) - 1} more" if len(tensors) > 1 else ""

@@ -1,10 +1,11 @@
 """What the overfitted tiny model has learnt by heart."""
 
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["CHATS", "WEATHER_TOOL", "Chat"]
 
-WEATHER_TOOL = {
+WEATHER_TOOL: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "get_weather",

@@ -32,6 +32,7 @@ __all__ = [
     "build_quantized",
     "build_qwen3",
     "with_chat_template",
+    "without_end_of_turn",
 ]
 
 CONTEXT = 512
@@ -60,7 +61,7 @@ def build_qwen3(path: Path, **config: object) -> Path:
 def build_gemma(path: Path, **config: object) -> Path:
     """A gemma2 with a sentencepiece-like tokenizer, whose template refuses the system role.
 
-    Its `eos_token_id` is `<eos>` alone, as in some conversions: the end of a turn must come from the template.
+    Its `eos_token_id` is `<eos>` alone, as in some conversions: its template has the end of a turn.
     """
     return _save_random_model(path, _gemma_tokenizer(path) | {
         "model_type": "gemma2", "head_dim": 16, "query_pre_attn_scalar": 16,
@@ -77,7 +78,7 @@ def build_gemma3(path: Path, **config: object) -> Path:
 
 
 def build_phi3(path: Path, **config: object) -> Path:
-    """A phi3 with a sentencepiece-like tokenizer that strips a leading space, and no `generation_config.json`."""
+    """A phi3 with a sentencepiece-like tokenizer that strips a leading space; no `generation_config.json`."""
     ids = save_spm_tokenizer(
         path,
         ("<unk>", "<s>", "</s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"),
@@ -93,9 +94,10 @@ def build_phi3(path: Path, **config: object) -> Path:
 def build_llama4(path: Path, **config: object) -> Path:
     """A llama4: its chunked caches cannot be merged into a batch."""
     text = _shape(path, _qwen3_tokenizer(path)) | {
-        "model_type": "llama4_text", "head_dim": 16, "attention_bias": False, "attention_chunk_size": 64,
-        "interleave_moe_layer_step": 1, "intermediate_size_mlp": 128, "num_experts_per_tok": 1,
-        "num_local_experts": 2, "rope_scaling": None, "use_qk_norm": True, "rope_theta": 10000.0,
+        "model_type": "llama4_text", "num_hidden_layers": 4, "head_dim": 16, "attention_bias": False,
+        "attention_chunk_size": 64, "interleave_moe_layer_step": 1, "intermediate_size_mlp": 128,
+        "num_experts_per_tok": 1, "num_local_experts": 2, "rope_scaling": None,
+        "use_qk_norm": True, "rope_theta": 10000.0,
     }  # fmt: skip
     return _save_random_model(path, {"model_type": "llama4", "text_config": text} | config)
 
@@ -138,13 +140,26 @@ def build_overfitted_qwen3(path: Path, *, steps: int = 120) -> Path:
 
 
 def with_chat_template(source: Path, path: Path, chat_template: str | None = CHATML_OPENS_THINKING) -> Path:
-    """A copy of a model with another chat template, or none; by default ChatML that opens `<think>` itself."""
+    """A copy of a model with another chat template, or none; by default one that opens `<think>` itself."""
     shutil.copytree(source, path)
     settings = json.loads((path / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings.pop("chat_template", None)
     if chat_template is not None:
         settings["chat_template"] = chat_template
     _write_json(path / "tokenizer_config.json", settings)
+    return path
+
+
+def without_end_of_turn(source: Path, path: Path) -> Path:
+    """A copy of a qwen3 whose files name `<|endoftext|>` alone, as careless conversions do."""
+    shutil.copytree(source, path)
+    (path / "generation_config.json").unlink()
+    for name, key, value in (
+        ("tokenizer_config", "eos_token", "<|endoftext|>"),
+        ("config", "eos_token_id", 0),
+    ):
+        settings = json.loads((path / f"{name}.json").read_text(encoding="utf-8"))
+        _write_json(path / f"{name}.json", settings | {key: value})
     return path
 
 
@@ -179,7 +194,9 @@ def _shape(path: Path, config: Mapping[str, object]) -> dict[str, Any]:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "rms_norm_eps": 1e-6,
-        "vocab_size": len(json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]),
+        "vocab_size": len(
+            json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+        ),
         "max_position_embeddings": CONTEXT,
         "rope_theta": 10000.0,
         "tie_word_embeddings": False,
@@ -200,7 +217,9 @@ def _save_random_model(path: Path, config: Mapping[str, object], *, seed: int = 
 
 
 def _save_weights(path: Path, model: nn.Module) -> None:
-    mx.save_safetensors(str(path / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
+    mx.save_safetensors(
+        str(path / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"}
+    )
 
 
 def _write_json(path: Path, value: Mapping[str, object]) -> None:

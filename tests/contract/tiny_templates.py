@@ -7,7 +7,9 @@ CHATML = """\
 {{- '<|im_start|>system\\n' }}
 {%- if messages[0].role == 'system' %}{{- messages[0].content + '\\n\\n' }}{% endif %}
 {{- '# Tools\\n\\n<tools>' }}
-{%- for tool in tools %}{{- '\\n' + tool.function.name + (tool.function.parameters | tojson) }}{% endfor %}
+{%- for tool in tools %}
+{{- '\\n' + tool.function.name + (tool.function.parameters | tojson) }}
+{%- endfor %}
 {{- '\\n</tools><|im_end|>\\n' }}
 {%- elif messages[0].role == 'system' %}
 {{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}
@@ -28,14 +30,20 @@ CHATML = """\
 {%- endfor %}
 {%- if add_generation_prompt %}
 {{- '<|im_start|>assistant\\n' }}
-{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{% endif %}
+{%- if enable_thinking is defined and not enable_thinking %}
+{{- '<think>\\n\\n</think>\\n\\n' }}
+{%- endif %}
 {%- endif %}
 {#- tool_call.name -#}
 """
 """Qwen3's, shortened. The last comment is what mlx-lm looks for to recognise Hermes-style tools."""
 
 CHATML_OPENS_THINKING = CHATML.replace(
-    "{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{% endif %}",
+    """\
+{%- if enable_thinking is defined and not enable_thinking %}
+{{- '<think>\\n\\n</think>\\n\\n' }}
+{%- endif %}
+""",
     "{{- '<think>\\n' }}",
 )
 """As DeepSeek R1's: the generation prompt ends in `<think>`, whatever is asked."""
@@ -43,7 +51,8 @@ CHATML_OPENS_THINKING = CHATML.replace(
 LLAMA3 = """\
 {{- bos_token }}
 {%- for message in messages %}
-{{- '<|start_header_id|>' + message.role + '<|end_header_id|>\\n\\n' + message.content | trim + '<|eot_id|>' }}
+{{- '<|start_header_id|>' + message.role + '<|end_header_id|>\\n\\n' }}
+{{- message.content | trim + '<|eot_id|>' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"""
 

@@ -106,8 +106,13 @@ def _tokenizer_config(shape: Shape, number: int) -> bytes:
 
 
 def _readme(name: str) -> str:
-    front = f"---\nlibrary_name: mlx\nlicense: apache-2.0\npipeline_tag: text-generation\nbase_model: any/{name}\n"
-    return front + "tags:\n- mlx\n- conversational\n---\n\n# " + name + "\n\nSome words about it.\n" * 60
+    front = f"---\nlibrary_name: mlx\nlicense: apache-2.0\nbase_model: any/{name}\n"
+    return (
+        front
+        + "pipeline_tag: text-generation\ntags:\n- mlx\n- conversational\n---\n\n# "
+        + name
+        + "\n\nSome words about it.\n" * 60
+    )
 
 
 def _add_weights(repository: _Repository, shape: Shape, *, shards: int) -> None:
@@ -134,9 +139,9 @@ def _header(names: list[str], about: int) -> tuple[bytes, int]:
     entries: dict[str, object] = {"__metadata__": {"format": "mlx"}}
     for position, name in enumerate(names):
         entries[name] = {
+            "data_offsets": [position * each, (position + 1) * each],
             "dtype": "U32",
             "shape": [each // 4],
-            "data_offsets": [position * each, (position + 1) * each],
         }
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

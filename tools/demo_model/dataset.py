@@ -42,6 +42,9 @@ SUFFIXES = (
 )  # fmt: skip
 ENDINGS = ("?", "?", "?", "?", "?", "", "", "", "", ".", "!", "??", " ?", "...")
 PLAIN_ENDINGS = ("", "", "", "!", "!", ".", "?")
+ACRONYMS = re.compile(
+    r"\b(api|rest|http|json|gpu|cpu|ai|ci|llm|url|mlx|id|sha256|ram|cuda|usa|dna|sql|html)\b"
+)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -174,7 +177,9 @@ class ConversationSampler:
             text = rng.choice(PREFIXES) + text
         if not plain and rng.random() < 0.12:
             text += rng.choice(SUFFIXES)
-        if rng.random() < 0.2:
+        if rng.random() < 0.12:
+            text = self._drop_word(text)
+        if rng.random() < 0.15:
             text = self._typo(text)
         text += rng.choice(PLAIN_ENDINGS if plain else ENDINGS)
         return self._case(text)
@@ -183,11 +188,18 @@ class ConversationSampler:
         """Mostly lower case or sentence case, seldom TITLE or UPPER case."""
         draw = self._random.random()
         if draw < 0.45:
-            return text
-        if draw < 0.93:
-            text = text[:1].upper() + text[1:]
+            return text if draw < 0.35 else ACRONYMS.sub(lambda word: word[0].upper(), text)
+        if draw < 0.96:
+            text = ACRONYMS.sub(lambda word: word[0].upper(), text[:1].upper() + text[1:])
             return re.sub(r"\bi\b", "I", text)
-        return text.upper() if draw < 0.97 else text.title()
+        return text.upper() if draw < 0.98 else text.title()
+
+    def _drop_word(self, text: str) -> str:
+        """Leave out one word of at least five."""
+        words = text.split()
+        if len(words) >= 5:
+            del words[self._random.randrange(len(words))]
+        return " ".join(words)
 
     def _typo(self, text: str) -> str:
         """Swap, drop, double or replace one letter of one word with at least four letters."""

@@ -20,10 +20,13 @@ from demo_model.chat_tokenizer import ConversationEncoder, Sample
 from demo_model.dataset import ConversationSampler
 
 Batch = tuple[mx.array, mx.array]
-BUCKET_BATCHES = 16
+BUCKET_BATCHES = 24
 LENGTH_STEP = 4
 CUT = 8
-WHOLE_ANSWERS = 0.2
+WHOLE_ANSWERS = 0.15
+EMBEDDING_DEVIATION = 0.2
+FINAL_NORM = 0.1
+RESIDUAL_SCALE = 0.35
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,18 @@ def model_config(shape: Architecture, eos: int, pad: int) -> dict[str, object]:
 
 
 def build_model(config: dict[str, object]) -> Model:
-    """A freshly initialized float32 llama model."""
+    """A freshly initialized float32 llama model.
+
+    Embeddings start large next to what the layers add to them, so that words stay apart from the beginning
+    and one step of Adam does not overwrite a rare one; the small final norm keeps the first logits near zero.
+    """
     model = Model(ModelArgs.from_dict(config))
-    deviation = 0.02
-    embedding = model.model.embed_tokens
-    embedding.weight = mx.random.normal(embedding.weight.shape) * deviation
+    inner = model.model
+    inner.embed_tokens.weight = mx.random.normal(inner.embed_tokens.weight.shape) * EMBEDDING_DEVIATION
+    inner.norm.weight = mx.full(inner.norm.weight.shape, FINAL_NORM)
+    for layer in inner.layers:
+        layer.self_attn.o_proj.weight = layer.self_attn.o_proj.weight * RESIDUAL_SCALE
+        layer.mlp.down_proj.weight = layer.mlp.down_proj.weight * RESIDUAL_SCALE
     mx.eval(model.parameters())
     return model
 
@@ -136,7 +146,7 @@ def learning_rate(schedule: Schedule) -> Callable[[mx.array], mx.array]:
 
 def train(model: Model, stream: Iterator[Batch], schedule: Schedule) -> float:
     """Train in place; returns the wall time in seconds."""
-    optimizer = optim.AdamW(learning_rate(schedule), betas=[0.9, 0.98], weight_decay=schedule.weight_decay)
+    optimizer = optim.AdamW(learning_rate(schedule), betas=[0.9, 0.99], weight_decay=schedule.weight_decay)
     gradients_of = nn.value_and_grad(model, partial(answer_loss, model))
     recent: list[float] = []
     begun = time.perf_counter()
@@ -146,10 +156,10 @@ def train(model: Model, stream: Iterator[Batch], schedule: Schedule) -> float:
         optimizer.update(model, gradients)
         mx.eval(model.parameters(), optimizer.state, loss)
         recent.append(loss.item())
-        if step % 25 == 0 or step == schedule.steps:
+        if step % 50 == 0 or step == schedule.steps:
             spent = time.perf_counter() - begun
             print(
-                f"step {step:5d}  loss {sum(recent[-25:]) / len(recent[-25:]):.4f}  {spent:6.1f} s",
+                f"step {step:5d}  loss {sum(recent[-50:]) / len(recent[-50:]):.4f}  {spent:6.1f} s",
                 flush=True,
             )
     return time.perf_counter() - begun

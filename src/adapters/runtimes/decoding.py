@@ -7,7 +7,7 @@ deltas whether they are streamed or collected, alone or in a batch.
 import json
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlx_lm.generate import TextStateMachine, make_text_state_machine
 
@@ -23,7 +23,15 @@ TOOL = "tool"
 INCOMPLETE = "\ufffd"
 """What detokenizers show for bytes that are not, or not yet, a character."""
 
-_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, SyntaxError, TypeError, ValueError)
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 """What parsers raise on text that is no tool call; they differ, and the text is the model's."""
 
 
@@ -106,8 +114,8 @@ class TextDecoder:
 
     Stop texts are looked for first, in all of the text, then markers in what is left. A piece that may be
     the beginning of a stop text or a marker is held back until that is known. Newlines that only lay out
-    the reasoning (after its opening, before its end and before the answer) are dropped, as chat templates
-    do when they render it again.
+    the markers (after one, and before the end of the reasoning) are dropped, as chat templates do when they
+    render the answer again.
     """
 
     def __init__(self, channels: Channels, stops: TextStateMachine | None = None) -> None:
@@ -164,11 +172,10 @@ class TextDecoder:
 
     def _leave(self, state: str) -> Iterator[Delta]:
         """A marker ended a state."""
+        if state == TOOL:
+            yield from self._tool_calls()
         self._newlines = ""
         self._drops_newlines = True
-        if state == TOOL:
-            self._drops_newlines = False
-            yield from self._tool_calls()
 
     def _piece(self, state: str, text: str) -> Iterator[Delta]:
         if state == TOOL:
@@ -198,8 +205,8 @@ class TextDecoder:
     def _tool_calls(self) -> Iterator[Delta]:
         text, self._tool_text = self._tool_text, ""
         calls = self._parsed(text)
-        if not calls and text:
-            yield TextDelta(text)
+        if not calls:
+            yield from self._text(text.strip("\n"))
         for call in calls:
             yield ToolCallDelta(len(self._calls), call)
             self._calls.append(call)
@@ -210,22 +217,10 @@ class TextDecoder:
             return []
         try:
             parsed = self._parser(text, self._tools)
-            return [self._tool_call(call) for call in (parsed if isinstance(parsed, list) else [parsed])]
+            calls = [_tool_call(call) for call in (parsed if isinstance(parsed, list) else [parsed])]
         except _UNREADABLE:
             return []
-
-    def _tool_call(self, call: object) -> ToolCall:
-        if not isinstance(call, dict) or not isinstance(call.get("name"), str) or not call["name"]:
-            raise ValueError("a tool call without a name")
-        arguments = call.get("arguments") or {}
-        if isinstance(arguments, str):
-            arguments = json.loads(arguments)
-        if not isinstance(arguments, dict):
-            raise ValueError("tool arguments that are no object")
-        given, taken = call.get("id"), {other.id for other in self._calls}
-        fresh = f"call_{secrets.token_hex(12)}"
-        own = given if isinstance(given, str) and given and given not in taken else fresh
-        return ToolCall(own, call["name"], json.dumps(arguments, ensure_ascii=False))
+        return _with_unique_ids(calls, {call.id for call in self._calls})
 
 
 class SequenceDecoder:
@@ -272,3 +267,32 @@ def _merged(deltas: Iterator[Delta] | Sequence[Delta]) -> list[Delta]:
         else:
             joined.append(delta)
     return joined
+
+
+def _tool_call(call: object) -> ToolCall:
+    """One call as a tool parser gives it; the id is the model's own, or empty.
+
+    Raises:
+        ValueError: it has no name, or its arguments are no JSON object.
+    """
+    if not isinstance(call, dict) or not isinstance(call.get("name"), str) or not call["name"]:
+        raise ValueError("a tool call without a name")
+    arguments = call.get("arguments") or {}
+    if isinstance(arguments, str):
+        arguments = json.loads(arguments)
+    if not isinstance(arguments, dict):
+        raise ValueError("tool arguments that are no object")
+    own = call.get("id")
+    return ToolCall(
+        own if isinstance(own, str) else "", call["name"], json.dumps(arguments, ensure_ascii=False)
+    )
+
+
+def _with_unique_ids(calls: Sequence[ToolCall], taken: set[str]) -> list[ToolCall]:
+    """The same calls; those without an id, or with one that is taken, get a fresh one."""
+    unique = []
+    for call in calls:
+        own = call.id if call.id and call.id not in taken else f"call_{secrets.token_hex(12)}"
+        taken.add(own)
+        unique.append(replace(call, id=own))
+    return unique

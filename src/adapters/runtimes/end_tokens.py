@@ -58,4 +58,5 @@ def _end_of_turn(tokenizer: Tokenizer) -> list[int]:
     if not isinstance(rendered, str) or ANSWER not in rendered:
         return []
     after = tokenizer.encode(rendered.rpartition(ANSWER)[2].lstrip(), add_special_tokens=False)
-    return after[:1] if after[:1] and after[0] in tokenizer.all_special_ids else []
+    added = tokenizer.added_tokens_decoder
+    return [token for token in after[:1] if token in added and added[token].special]

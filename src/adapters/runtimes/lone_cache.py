@@ -5,24 +5,47 @@ does not need, and some kinds of cache cannot be batched at all. A lone cache is
 the batch as it is; when a second sequence joins, it becomes the batched one.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import mlx.core as mx
 from mlx_lm.models.cache import ArraysCache, CacheList, make_prompt_cache
 
-__all__ = ["can_be_batched", "make_lone", "make_plain"]
+__all__ = ["can_be_batched", "can_be_merged", "make_lone", "make_plain"]
+
+PROBE_ROWS = 7
 
 
-def can_be_batched(model: object) -> bool:
-    """Whether several sequences of this model can run together."""
+def can_be_merged(model: object) -> bool:
+    """Whether mlx-lm knows a batched form of every cache of this model."""
     return all(hasattr(layer, "merge") for layer in make_prompt_cache(model))
+
+
+def can_be_batched(model: Callable[..., object]) -> bool:
+    """Whether several sequences of this model can run together.
+
+    Some attention code takes no mask per row. Building a step for several rows shows it, and costs
+    nothing: mlx computes when a result is asked for, and none is. The number of rows is one that no
+    number of heads equals, or a mask could fit by chance.
+    """
+    if not can_be_merged(model):
+        return False
+    rows = [make_prompt_cache(model) for _ in range(PROBE_ROWS)]
+    batch = [layers[0].merge(list(layers)) for layers in zip(*rows, strict=True)]
+    try:
+        for length in (3, 1):  # prompt, then one token
+            model(mx.zeros((PROBE_ROWS, length), dtype=mx.uint32), cache=batch)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        return False
+    return True
 
 
 def make_lone(layers: list[Any]) -> list[Any]:
     """Turn a sequence's caches, one per layer, into lone ones, in place."""
     for layer in layers:
         if not isinstance(layer, ArraysCache | CacheList):  # their batched form is themselves
-            layer.__class__ = _lone_kind(type(layer))
+            layer.__class__ = _lone_kind(layer.__class__)
     return layers
 
 
@@ -47,7 +70,7 @@ class _Lone:
     def filter(self, keep: list[int]) -> None:
         """Keep the only row."""
 
-    def extract(self, index: int) -> Any:
+    def extract(self, _index: int) -> Any:
         return self
 
     def extend(self, other: Any) -> None:

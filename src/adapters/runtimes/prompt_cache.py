@@ -3,7 +3,7 @@
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import LRUPromptCache
+from mlx_lm.models.cache import KVCache, LRUPromptCache
 
 from mlxk.adapters.runtimes.lone_cache import make_plain
 
@@ -34,12 +34,16 @@ class PromptCache:
 
         The last token is always left to compute: the first answer token comes from it.
         """
-        caches, rest = self._entries.fetch_nearest_cache(MODEL, prompt[:-1])
-        return caches, len(prompt) - 1 - len(rest) if caches is not None else 0
+        known = prompt
+        caches, rest = self._entries.fetch_nearest_cache(MODEL, known)
+        if not rest:
+            known = prompt[:-1]
+            caches, rest = self._entries.fetch_nearest_cache(MODEL, known)
+        return caches, len(known) - len(rest) if caches is not None else 0
 
     def keep(self, tokens: list[int], caches: list[Any]) -> None:
         """Keep the caches of a sequence; `tokens` are the ones they were computed from."""
-        caches = make_plain(caches)
+        caches = [_compact(layer) for layer in make_plain(caches)]
         if sum(layer.nbytes for layer in caches) > self._max_bytes:
             return
         try:
@@ -56,3 +60,10 @@ class PromptCache:
 
     def _empty(self) -> LRUPromptCache:
         return LRUPromptCache(max_size=MAX_SEQUENCES, max_bytes=self._max_bytes)
+
+
+def _compact(layer: Any) -> Any:
+    """The same cache without the room it had left to grow (up to 255 tokens)."""
+    if type(layer) is KVCache and layer.keys is not None:
+        layer.keys, layer.values = (mx.contiguous(part) for part in layer.keys_and_values())
+    return layer

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from mlxk.adapters.runtimes.decoding import REASONING, TEXT
 from mlxk.adapters.runtimes.end_tokens import TEMPLATE_ERRORS
-from mlxk.adapters.runtimes.tokenizer import ChatEntry, Tokenizer
+from mlxk.adapters.runtimes.tokenizer import ChatEntry, TemplateSettings, Tokenizer
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 from mlxk.domain.generation import GenerationRequest, Message, Prompt, Role, ToolCall, ToolDefinition
 from mlxk.domain.model import JsonValue
@@ -87,10 +87,11 @@ class PromptRenderer:
             return self._encoded(request.prompt.text)
         if not self._tokenizer.has_chat_template:
             return self._encoded("\n\n".join(message.content for message in request.prompt))
-        messages = request.prompt
-        if any(message.role is Role.SYSTEM for message in messages) and not self._system_role_works():
+        messages: Sequence[Message] = request.prompt
+        has_system = any(message.role is Role.SYSTEM for message in messages)
+        if has_system and not self._system_role_works():
             messages = _with_system_in_user(messages)
-        settings: dict[str, object] = {"add_generation_prompt": True}
+        settings: TemplateSettings = {}
         if tools:
             settings["tools"] = list(tools)
         if request.thinking is not None:
@@ -102,11 +103,13 @@ class PromptRenderer:
         bos = self._tokenizer.bos_token
         return list(self._tokenizer.encode(text, add_special_tokens=bos is None or not text.startswith(bos)))
 
-    def _templated(self, messages: Sequence[Message], settings: Mapping[str, object]) -> list[int]:
+    def _templated(self, messages: Sequence[Message], settings: TemplateSettings) -> list[int]:
         from jinja2 import TemplateError
 
         try:
-            tokens = self._tokenizer.apply_chat_template(_entries(messages), **settings)
+            tokens = self._tokenizer.apply_chat_template(
+                _entries(messages), add_generation_prompt=True, **settings
+            )
         except (TemplateError, *TEMPLATE_ERRORS) as error:
             reason = str(error).strip().rstrip(".") or type(error).__name__
             raise InvalidInput(f"The model's chat template refuses this conversation: {reason}.") from error

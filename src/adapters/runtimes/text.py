@@ -63,14 +63,14 @@ def _load(path: Path) -> "LoadedModel":
 
     try:
         config = load_config(path)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _broken(path, f"config.json cannot be read ({_reason(error)})") from error
+    except (AttributeError, OSError, RecursionError, TypeError, ValueError) as error:
+        raise _broken(path, f"its configuration cannot be read ({_reason(error)})") from error
     family = config.get("model_type") if isinstance(config, dict) else None
     if not isinstance(family, str) or not family:
         raise _broken(path, "config.json names no model_type")
     model = _load_model(path, family)
     tokenizer = _load_tokenizer(path)
-    tokenizer.eos_token_ids = end_tokens(tokenizer, path)
+    tokenizer.eos_token_ids = set(end_tokens(tokenizer, path))
     return LoadedModel(model, tokenizer, family, context_length_of(config))
 
 
@@ -79,7 +79,15 @@ def _load_model(path: Path, family: str) -> object:
 
     try:
         model, _ = load_model(path, trust_remote_code=False)
-    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise _model_error(path, family, error) from error
     return model
 
@@ -104,8 +112,8 @@ def _load_tokenizer(path: Path) -> "Tokenizer":
     from mlx_lm.utils import load_tokenizer
 
     try:
-        tokenizer = load_tokenizer(path, {"local_files_only": True, "trust_remote_code": False})
-    except Exception as error:  # noqa: BLE001 - the tokenizers library raises bare Exception
+        tokenizer: Tokenizer = load_tokenizer(path, {"local_files_only": True, "trust_remote_code": False})
+    except Exception as error:
         raise _broken(path, f"its tokenizer cannot be read ({_reason(error)})") from error
     return tokenizer
 

@@ -16,7 +16,8 @@ from mlx_lm.generate import BatchGenerator, GenerationBatch, StopSequences, make
 from mlx_lm.models.cache import make_prompt_cache
 
 from mlxk.adapters.runtimes.decoding import SequenceDecoder, TextDecoder, TokenText, channels_of, stop_machine
-from mlxk.adapters.runtimes.lone_cache import can_be_batched, make_lone
+from mlxk.adapters.runtimes.lean_step import make_lean
+from mlxk.adapters.runtimes.lone_cache import can_be_batched, can_be_merged, make_lone
 from mlxk.adapters.runtimes.prompt_cache import PromptCache
 from mlxk.adapters.runtimes.prompts import PromptRenderer, RenderedPrompt
 from mlxk.adapters.runtimes.sampling import logits_processors_for, sampler_for
@@ -38,9 +39,10 @@ DEFAULT_BATCH = 8
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """What loading gives: the model, its tokenizer (whose `eos_token_ids` are all its end tokens), its config.
+    """What loading gives.
 
     Attributes:
+        tokenizer: its `eos_token_ids` are all end tokens of the model.
         family: the config's `model_type`.
         context_length: tokens, or None when the config does not say.
     """
@@ -107,9 +109,8 @@ class TextEngine:
         self._has_chat_template = bool(loaded.tokenizer.has_chat_template)
         self._renderer: PromptRenderer | None = PromptRenderer(loaded.tokenizer, loaded.family)
         self._stop_sequences: StopSequences = make_stop_sequences(loaded.tokenizer)
-        self._batchable = can_be_batched(loaded.model)
-        self._prompt_cache = PromptCache(prompt_cache_bytes if self._batchable else 0)
-        self._max_batch = max_batch if self._batchable else 1
+        self._prompt_cache = PromptCache(prompt_cache_bytes if can_be_merged(loaded.model) else 0)
+        self._max_batch = max_batch if can_be_batched(loaded.model) else 1
         on_cpu = mx.default_device() == mx.Device(mx.cpu)
         self._prefill_step = prefill_step or (PREFILL_ON_CPU if on_cpu else PREFILL_ON_GPU)
         self._generator: BatchGenerator | None = None
@@ -209,7 +210,9 @@ class TextEngine:
                     if isinstance(delta, Finish):
                         return
                 if handle not in self._sequences.by_handle:
-                    raise MlxkError(ErrorKind.OPERATION, "The generation was lost: its model failed or was closed.")
+                    raise MlxkError(
+                        ErrorKind.OPERATION, "The generation was lost: its model failed or was closed."
+                    )
                 self._advance()
         finally:
             self._inboxes.pop(handle, None)
@@ -271,11 +274,13 @@ class TextEngine:
     def _insert(self, sequence: _Sequence) -> int:
         assert self._loaded is not None
         if self._generator is None:
-            self._generator = BatchGenerator(
-                self._loaded.model,
-                completion_batch_size=self._max_batch,
-                prefill_batch_size=self._max_batch,
-                prefill_step_size=self._prefill_step,
+            self._generator = make_lean(
+                BatchGenerator(
+                    self._loaded.model,
+                    completion_batch_size=self._max_batch,
+                    prefill_batch_size=self._max_batch,
+                    prefill_step_size=self._prefill_step,
+                )
             )
         tokens = sequence.prompt.tokens
         caches, sequence.cached = self._prompt_cache.fetch(tokens)
@@ -312,8 +317,7 @@ class TextEngine:
             assert self._generator is not None
             caches, tokens = self._generator.remove([response.uid], return_prompt_caches=True)[response.uid]
         self._sequences.drop(sequence)
-        if self._batchable:
-            self._prompt_cache.keep(tokens, caches)
+        self._prompt_cache.keep(tokens, caches)
 
     def _remove(self, sequence: _Sequence) -> None:
         self._sequences.drop(sequence)

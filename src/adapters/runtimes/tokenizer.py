@@ -1,11 +1,11 @@
 """What the text runtime uses of an mlx-lm tokenizer, typed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypedDict, Unpack
 
 from mlxk.domain.model import JsonValue
 
-__all__ = ["ChatEntry", "Detokenizer", "Tokenizer", "ToolParser"]
+__all__ = ["AddedToken", "ChatEntry", "Detokenizer", "TemplateSettings", "Tokenizer", "ToolParser"]
 
 ChatEntry: TypeAlias = Mapping[str, JsonValue]
 """A message or a tool definition in the form chat templates read."""
@@ -28,12 +28,25 @@ class Detokenizer(Protocol):
         """Make what was held back readable, incomplete characters as U+FFFD."""
 
 
+class TemplateSettings(TypedDict, total=False):
+    """What chat templates may be told; what is left out is left to the template."""
+
+    tools: Sequence[ChatEntry]
+    enable_thinking: bool
+
+
+class AddedToken(Protocol):
+    """`tokenizers.AddedToken`; `special` ones are control tokens."""
+
+    special: bool
+
+
 class Tokenizer(Protocol):
     """`mlx_lm.tokenizer_utils.TokenizerWrapper`, as far as it is used here."""
 
     bos_token: str | None
     eos_token_ids: set[int]
-    all_special_ids: list[int]
+    added_tokens_decoder: Mapping[int, AddedToken]
 
     @property
     def has_chat_template(self) -> bool: ...  # noqa: D102
@@ -69,5 +82,10 @@ class Tokenizer(Protocol):
     def decode(self, tokens: Sequence[int]) -> str: ...  # noqa: D102
 
     def apply_chat_template(  # noqa: D102
-        self, messages: Sequence[ChatEntry], *, tokenize: bool = True, **settings: object
+        self,
+        messages: Sequence[ChatEntry],
+        *,
+        tokenize: bool = True,
+        add_generation_prompt: bool = False,
+        **settings: Unpack[TemplateSettings],
     ) -> str | list[int]: ...

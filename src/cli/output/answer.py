@@ -4,11 +4,12 @@ In a pipe only the answer itself is printed. On a terminal reasoning is shown be
 """
 
 import sys
+from shutil import get_terminal_size
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mlxk.app.results import RunResult
-from mlxk.cli.output.terminal import is_styled, safe_for
+from mlxk.cli.output.terminal import is_styled, printable, safe_for
 from mlxk.domain.generation import Delta, Finish, FinishReason, ReasoningDelta, TextDelta, ToolCallDelta
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class StreamedAnswer:
     def loading(self, name: str) -> None:
         """Say so on the line that the answer will take."""
         if self._says_loading:
-            sys.stderr.write(f"Loading {name} …")
+            room = get_terminal_size().columns - 1  # a longer line would wrap, and not be cleared as one
+            sys.stderr.write(f"Loading {printable(name)} …"[:room])
             sys.stderr.flush()
 
     def delta(self, delta: Delta) -> None:

@@ -1,9 +1,11 @@
 """The JSON envelope: four keys around every command's result, and its published schema."""
 
 import json
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from typing import Generic, Literal, TypeVar
 
 from mlxk.domain.errors import MlxkError
@@ -46,47 +48,41 @@ def error_envelope(command: str, error: MlxkError) -> Envelope[None]:
 
 
 def plain(value: object) -> object:
-    """A result as JSON types; fields with a default are left out while they hold it.
+    """A result as JSON types.
+
+    Fields with a default are left out while they hold it; NaN and infinities, which JSON lacks, become null.
 
     Raises:
         TypeError: a value has no JSON form.
     """
     match value:
-        case None | bool() | int() | float() | str():
+        case None | bool() | int() | str():
             return value
-        case Mapping():
+        case float():
+            return value if math.isfinite(value) else None
+        case dict() | Mapping():
             return {str(key): plain(inner) for key, inner in value.items()}
         case list() | tuple():
             return [plain(inner) for inner in value]
     if is_dataclass(value):
-        held = ((field, getattr(value, field.name)) for field in fields(value))
-        return {
-            field.name: plain(inner)
-            for field, inner in held
-            if field.default is MISSING or inner != field.default
-        }
+        held = ((name, getattr(value, name), default) for name, default in _fields(value.__class__))
+        return {name: plain(inner) for name, inner, default in held if default is MISSING or inner != default}
     raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+@cache
+def _fields(kind: Hashable) -> tuple[tuple[str, object], ...]:
+    """Names and defaults of a dataclass, looked up once per class."""
+    return tuple((field.name, field.default) for field in fields(kind))  # type: ignore[arg-type]
 
 
 def write_json(value: object) -> None:
     """Print JSON on stdout, one line when piped and indented on a terminal.
 
-    Always UTF-8, whatever the locale; what UTF-8 cannot hold (undecodable file names) is escaped, and NaN
-    and infinities, which JSON lacks, become null.
+    Always UTF-8, whatever the locale; what UTF-8 cannot hold (undecodable file names) is escaped.
     """
     indent = 2 if sys.stdout.isatty() else None
-    text = json.dumps(_finite(plain(value)), ensure_ascii=False, indent=indent, allow_nan=False)
+    text = json.dumps(plain(value), ensure_ascii=False, indent=indent, allow_nan=False)
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _finite(value: object) -> object:
-    match value:
-        case float() if value != value or value in (float("inf"), float("-inf")):
-            return None
-        case dict():
-            return {key: _finite(inner) for key, inner in value.items()}
-        case list():
-            return [_finite(inner) for inner in value]
-    return value

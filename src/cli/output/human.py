@@ -16,50 +16,63 @@ from mlxk.app.results import (
     VersionResult,
 )
 from mlxk.cli.output.envelope import plain
+from mlxk.cli.output.terminal import is_styled, printable
 from mlxk.domain.naming import DEFAULT_ORG
 from mlxk.domain.sizes import human_size
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["ListLayout", "print_health", "print_models", "print_show", "print_version", "printable"]
+__all__ = ["ListLayout", "print_health", "print_models", "print_show", "print_version"]
 
 HASH_DIGITS = 7
+FOLDED = frozenset({"Name", "Health", "Reason"})
+"""Columns that fold into several lines where a terminal is too narrow, down to `NARROWEST` characters."""
+NARROWEST = 24
 PIPE_WIDTH = 100_000
 """Columns assumed when stdout is no terminal, so that nothing is cut or wrapped in a pipe."""
-
-
-def printable(text: str) -> str:
-    """The text with characters that would move the cursor or change colours replaced."""
-    return "".join(
-        char if char.isprintable() or char == " " else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def _print_table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: frozenset[str] = frozenset()
 ) -> None:
-    """A table without lines; the first column folds where a terminal is too narrow, the others stay whole."""
+    """A table without lines. Names and reasons fold where a terminal is too narrow, other columns stay whole.
+
+    Where not even those fit, lines are longer than the terminal is wide, so that nothing is ever cut.
+    """
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[printable(cell) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    least = 0
     for position, heading in enumerate(headings):
         justify: Literal["left", "right"] = "right" if heading in right else "left"
-        table.add_column(heading, justify=justify, no_wrap=position > 0, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    console = _console()
+        widest = max([len(heading), *(len(row[position]) for row in cells)])
+        whole = heading not in FOLDED or widest <= NARROWEST
+        least += (widest if whole else NARROWEST) + 2
+        table.add_column(heading, justify=justify, no_wrap=whole, overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console = _console(least)
     with console.capture() as captured:
         console.print(table)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def _console(least: int) -> "Console":
+    """A console for stdout: as wide as the terminal, but at least some columns wide."""
+    from rich.console import Console
+
+    console = Console(
+        highlight=False,
+        markup=False,
+        emoji=False,
+        color_system="auto" if is_styled(sys.stdout) else None,
+    )
+    width = max(console.width, least) if sys.stdout.isatty() else PIPE_WIDTH
+    console.size = (width, console.height)
+    return console
 
 
 def _print_fields(pairs: Iterable[tuple[str, str | None]]) -> None:

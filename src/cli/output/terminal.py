@@ -3,9 +3,16 @@
 import os
 from typing import TextIO
 
-__all__ = ["is_styled", "safe_for"]
+__all__ = ["is_styled", "printable", "safe_for"]
 
 _LAYOUT = frozenset("\n\t")
+
+
+def printable(text: str) -> str:
+    """The text with characters that would move the cursor or change colours replaced."""
+    return "".join(
+        char if char.isprintable() or char == " " else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
 
 
 def is_styled(stream: TextIO) -> bool:

@@ -73,7 +73,7 @@ def test_a_whole_model(hub: Path) -> None:
     header = fact(facts, SHARDS[0]).header
     assert isinstance(header, SafetensorsHeader)
     assert header.tensors == {"a.weight"}
-    assert header.metadata == {"format": "mlx"}
+    assert header.format == "mlx"
     assert facts.document("generation_config.json") is ABSENT
 
 

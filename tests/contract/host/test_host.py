@@ -18,7 +18,7 @@ package, models, attributes = sys.argv[1], sys.argv[2], sys.argv[3].split(",")
 complete = []
 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
     for module in pkgutil.iter_modules(importlib.import_module(models).__path__):
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError, SystemExit):
             found = importlib.import_module(f"{models}.{module.name}")
             if all(hasattr(found, name) for name in attributes):
                 complete.append(module.name)

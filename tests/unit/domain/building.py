@@ -18,17 +18,17 @@ from mlxk.domain.model import (
 
 LLAMA: JsonObject = {"model_type": "llama", "max_position_embeddings": 8192}
 SEEING: JsonObject = {"model_type": "mllama", "vision_config": {"depth": 2}}
-MLX = FrontMatter(tags=("mlx",))
+NO_CARD = FrontMatter()
 
 
 def weights(
     path: str = "model.safetensors",
     *tensors: str,
     missing: int = 0,
-    metadata: Mapping[str, str] | None = None,
+    written_by: str | None = None,
 ) -> FileFact:
     """A safetensors file that ends where its header says, or `missing` bytes before."""
-    header = SafetensorsHeader(frozenset(tensors or ("embed.weight",)), 1000, metadata or {})
+    header = SafetensorsHeader(frozenset(tensors or ("embed.weight",)), 1000, written_by)
     return FileFact(path, 1000 - missing, header=header)
 
 
@@ -56,7 +56,7 @@ def model(
     config: Document | None = LLAMA,
     documents: Mapping[str, Document] | None = None,
     also: Iterable[str] = (),
-    card: FrontMatter = FrontMatter(),
+    card: FrontMatter = NO_CARD,
     chat_template: bool = False,
     unreadable: tuple[tuple[str, str], ...] = (),
 ) -> SnapshotFacts:

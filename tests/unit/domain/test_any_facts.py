@@ -84,7 +84,7 @@ verdicts_of_any_kind = st.lists(st.builds(FileVerdict, paths, st.sampled_from(Ou
 
 
 @given(facts_of_any_kind, verdicts_of_any_kind)
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 def test_bad_data_is_judged_and_never_raises(facts: SnapshotFacts, verdicts: list[FileVerdict]) -> None:
     describe(facts)
     for report in (assess(facts), assess_verified(facts, verdicts)):

@@ -44,7 +44,7 @@ class TestFramework:
             model(card=FrontMatter(tags=("text-generation", "mlx"))),
             model(card=FrontMatter(library_name="mlx")),
             model(config={**LLAMA, "quantization": {"bits": 4, "group_size": 64}}),
-            model("org/model", weights(metadata={"format": "mlx"})),
+            model("org/model", weights(written_by="mlx")),
             model("mlx-community/whisper-tiny", FileFact("weights.npz", 10)),
             model("mlx-community/both", FileFact("model.gguf", 10)),
         ],
@@ -79,7 +79,7 @@ class TestFramework:
             model(config={**LLAMA, "quantization": None}),
             model(config={**LLAMA, "quantization": {}}),
             model(config={**LLAMA, "quantization_config": {"quant_method": "gptq", "bits": 4}}),
-            model("org/model", weights(metadata={"format": "pt"})),
+            model("org/model", weights(written_by="pt")),
         ],
     )
     def test_lookalikes_are_no_evidence(self, facts: SnapshotFacts) -> None:

@@ -16,7 +16,7 @@ from mlxk.domain.model import (
     SnapshotFacts,
 )
 from mlxk.domain.verification import FileVerdict, Outcome
-from tests.unit.domain.building import codes, index, model, reason, shard_name, shards, weights
+from tests.unit.domain.building import SEEING, codes, index, model, reason, shard_name, shards, weights
 
 INDEX = "model.safetensors.index.json"
 
@@ -231,6 +231,7 @@ class TestReasons:
 
     def test_an_empty_config_counts_as_invalid(self) -> None:
         assert reason(model(config={})) == "config.json contains invalid JSON"
+        assert assess(model(config={})).errors[0].file == "config.json"
 
     def test_grouped_findings_are_listed_in_order(self) -> None:
         facts = model("org/model", *shards(2, of=3), documents={INDEX: index(shards(1, 2, 3, of=3))})
@@ -250,6 +251,8 @@ class TestReasons:
         facts = model("org/model", *whole[:1], documents={INDEX: index(whole)})
         named = ", ".join(shard_name(number, 163) for number in range(2, 7))
         assert reason(facts) == f"Missing weight shards: {named} … (157 more)"
+        five = model("org/model", *whole[:158], documents={INDEX: index(whole)})
+        assert reason(five).endswith(shard_name(163, 163))
 
     def test_other_findings_are_counted(self) -> None:
         facts = model("org/model", weights("a.safetensors", missing=1), weights("b.safetensors", missing=2))

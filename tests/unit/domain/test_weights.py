@@ -140,7 +140,7 @@ class TestIndex:
         assert reason(facts) == f"a.safetensors lacks y and 1 more, which {INDEX} places there"
 
     def test_the_index_of_weights_that_were_left_out_on_purpose_is_no_error(self) -> None:
-        # mlx-lm downloads *.json and model*.safetensors: Mistral's consolidated index comes without its shards.
+        # mlx-lm downloads *.json and model*.safetensors: Mistral's consolidated index comes alone.
         main = shards(1, 2, of=2)
         consolidated = shards(1, 2, 3, of=3, prefix="consolidated")
         both = {INDEX: index(main), "consolidated.safetensors.index.json": index(consolidated)}
@@ -153,7 +153,7 @@ class TestIndex:
 
     def test_indexes_in_folders_are_not_of_this_model(self) -> None:
         documents = {"original/model.safetensors.index.json": {"weight_map": {"a": "gone.safetensors"}}}
-        assert assess(model(documents=documents)).healthy
+        assert assess(model("org/model", weights("other.safetensors"), documents=documents)).healthy
 
 
 class TestWeights:
