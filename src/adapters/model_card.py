@@ -1,13 +1,14 @@
 """A model card's YAML front matter, of which only the keys that say what the model is are read."""
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from mlxk.domain.model import FrontMatter
 
 if TYPE_CHECKING:
     import yaml
+
+_Fields: TypeAlias = dict[str, str | list[str]]
 
 __all__ = ["MAX_CARD", "parse_card"]
 
@@ -19,6 +20,9 @@ _TOP_LEVEL = re.compile(rb"""^["']?([A-Za-z_][\w-]*)["']?\s*:""")
 _WANTED = frozenset({b"tags", b"library_name", b"pipeline_tag", b"base_model"})
 _MAX_EXCERPT = 64 * 1024
 _MAX_ITEMS = 1000
+_PLAIN_LINE = re.compile(
+    r"(?P<key>[a-z_]+):(?: (?P<word>[A-Za-z][A-Za-z0-9_./-]*))?|- (?P<item>[A-Za-z][A-Za-z0-9_./-]*)"
+)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -27,12 +31,12 @@ def parse_card(content: bytes) -> FrontMatter:
     excerpt = _excerpt(content[:MAX_CARD])
     if not excerpt or len(excerpt) > _MAX_EXCERPT:
         return FrontMatter()
-    nodes = _nodes(excerpt)
+    fields = _plain_fields(excerpt) or _yaml_fields(excerpt)
     return FrontMatter(
-        tags=_words(nodes.get("tags")),
-        library_name=_word(nodes.get("library_name")),
-        pipeline_tag=_word(nodes.get("pipeline_tag")),
-        base_model=_words(nodes.get("base_model")),
+        tags=_words(fields.get("tags")),
+        library_name=_word(fields.get("library_name")),
+        pipeline_tag=_word(fields.get("pipeline_tag")),
+        base_model=_words(fields.get("base_model")),
     )
 
 
@@ -54,8 +58,28 @@ def _excerpt(content: bytes) -> bytes:
     return b"\n".join(kept)
 
 
-def _nodes(excerpt: bytes) -> "Mapping[str, yaml.Node]":
-    """The node under each key. Composing nodes is half of what constructing values from them costs."""
+def _plain_fields(excerpt: bytes) -> _Fields:
+    """The fields of a card of one-word lines, as the Hub's own tools write them; empty for any other.
+
+    Such lines mean the same to every YAML parser, and setting one up costs more than all else in a listing.
+    """
+    fields: _Fields = {}
+    items: list[str] | None = None
+    for line in excerpt.decode("latin-1").splitlines():
+        found = _PLAIN_LINE.fullmatch(line)
+        if found is None or found["key"] in fields or (found["item"] and items is None):
+            return {}
+        if items is not None and found["item"]:
+            items.append(found["item"])
+        elif found["word"]:
+            fields[found["key"]], items = found["word"], None
+        else:
+            fields[found["key"]] = items = []
+    return fields
+
+
+def _yaml_fields(excerpt: bytes) -> _Fields:
+    """The fields of any card. Composing nodes is half of what constructing values from them costs."""
     import yaml
 
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -64,15 +88,23 @@ def _nodes(excerpt: bytes) -> "Mapping[str, yaml.Node]":
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     pairs = document.value if isinstance(document, yaml.MappingNode) else ()
-    return {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
+    return {key.value: _texts(value) for key, value in pairs if isinstance(key, yaml.ScalarNode)}
 
 
-def _word(node: "yaml.Node | None") -> str | None:
-    text = node.value if node is not None else None
-    return text.strip() if isinstance(text, str) and text.strip() not in _NULLS else None
+def _texts(node: "yaml.Node") -> str | list[str]:
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    items = node.value[:_MAX_ITEMS] if isinstance(node, yaml.SequenceNode) else []
+    return [item.value for item in items if isinstance(item, yaml.ScalarNode)]
 
 
-def _words(node: "yaml.Node | None") -> tuple[str, ...]:
+def _word(value: str | list[str] | None) -> str | None:
+    return value.strip() if isinstance(value, str) and value.strip() not in _NULLS else None
+
+
+def _words(value: str | list[str] | None) -> tuple[str, ...]:
     """A list of strings, which people also write as one string."""
-    items = node.value[:_MAX_ITEMS] if node is not None and isinstance(node.value, list) else [node]
+    items = value if isinstance(value, list) else [value]
     return tuple(word for item in items if (word := _word(item)))

@@ -1,17 +1,17 @@
 """Shell completion of model names. Runs on every TAB, so it loads next to nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mlxk.domain.errors import MlxkError
-from mlxk.domain.naming import PathSpec, parse_spec
+from mlxk.domain.naming import DEFAULT_ORG, PathSpec, parse_spec
 
 __all__ = ["complete_model"]
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Model names, or directories for a path form, that begin with (or contain) what was typed.
+    """Model names, or directories for a path form, that begin with what was typed.
 
     Never raises: a place that cannot be read completes to nothing.
     """
@@ -24,12 +24,17 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 def _names(incomplete: str) -> list[str]:
+    """Full names; else those of the default organisation without it, as people type them."""
     from mlxk.app.model_names import model_names
 
-    folded = incomplete.casefold()
     names = model_names(os.environ)
-    beginning = [name for name in names if name.casefold().startswith(folded)]
-    return beginning or [name for name in names if folded in name.casefold()]
+    short = (name.removeprefix(f"{DEFAULT_ORG}/") for name in names)
+    return _beginning(names, incomplete) or _beginning(short, incomplete)
+
+
+def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
+    # With the case as typed: shells, and Typer for them, drop what does not begin exactly so.
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _directories(incomplete: str) -> Iterator[str]:

@@ -125,12 +125,14 @@ def _fail(error: "MlxkError", invocation: "Invocation") -> int:
     if invocation.verbose and error.__cause__ is not None:
         _write_traceback(error)
     try:
-        return invocation.fail(error)
+        code = invocation.fail(error)
+        sys.stdout.flush()
     except BrokenPipeError:
         raise
-    except OSError:  # stdout takes no envelope either (a full disk); people were told on stderr
+    except OSError:  # stdout takes nothing any more (a full disk); people were told on stderr
         _discard_stdout()
         return error.kind.exit_code
+    return code
 
 
 def _write_traceback(error: BaseException) -> None:
@@ -143,9 +145,14 @@ def _write_traceback(error: BaseException) -> None:
 
 
 def _open_missing_streams() -> None:
-    """A stream that was closed from the start (`>&-`) swallows what is written, as /dev/null does."""
+    """A stream that was closed from the start (`>&-`) becomes an empty one.
+
+    Else the next file to be opened would take its number, and libraries would take that file for a stream.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - for the life of the process
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the process's life
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 

@@ -119,12 +119,10 @@ def _prompt(words: list[str], option: str | None) -> str:
         return "\n\n".join(part for part in (_stdin(), " ".join(words[1:])) if part)
     if words:
         return " ".join(words)
-    return _typed_line() if sys.stdin is not None and sys.stdin.isatty() else _stdin()
+    return _typed_line() if sys.stdin.isatty() else _stdin()
 
 
 def _stdin() -> str:
-    if sys.stdin is None:
-        return ""
     try:
         return sys.stdin.buffer.read().decode("utf-8").removesuffix("\n")
     except UnicodeDecodeError as error:

@@ -1,10 +1,10 @@
 """How long listing takes, beside the Hub's own listing of the same cache.
 
-    python -m tools.bench.listing [--models 100 1000] [--runs 7] [--adapters]
+    python -m tools.bench.listing [--models 100 1000] [--runs 7]
 
 Commands are run in turn, so that a busy machine slows them alike; printed are medians of wall and processor
 time, and their ratios. `mlxk list` also reads configurations, model cards and weight headers; `hf cache ls`
-only adds up sizes. With `--adapters` only the reading side is measured, in this process.
+only adds up sizes.
 """
 
 import argparse
@@ -18,9 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlxk.adapters.header_memory import HeaderMemory
-from mlxk.adapters.hf_cache import HuggingFaceCache
-from mlxk.adapters.snapshot_facts import SnapshotReader
 from tools.bench.caches import Shape, build_cache
 
 __all__ = ["main"]
@@ -47,32 +44,12 @@ def main() -> None:
     )
     parser.add_argument("--models", type=int, nargs="+", default=[100, 1000], help="sizes of the caches")
     parser.add_argument("--runs", type=int, default=7, help="runs of each command")
-    parser.add_argument("--adapters", action="store_true", help="measure the adapters in this process only")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mlxk-bench-") as place:
         for models in options.models:
             cache = build_cache(Path(place) / str(models), Shape(models))
-            if options.adapters:
-                _measure_adapters(cache, models, options.runs)
-            else:
-                _measure_listing(cache, models, options.runs, Path(place))
-        if not options.adapters:
-            _measure_start(options.runs, Path(place))
-
-
-def _measure_adapters(cache: Path, models: int, runs: int) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        for name, memory in (("parsed", None), ("remembered", HeaderMemory(Path(place) / "headers.db"))):
-            reader, times = SnapshotReader(memory), []
-            for _ in range(runs):
-                started = time.perf_counter()
-                records = HuggingFaceCache(cache).records()
-                listed = time.perf_counter()
-                for record in records:
-                    reader.facts(record)
-                times.append((listed - started, time.perf_counter() - listed))
-            found, facts = (statistics.median(column) for column in zip(*times, strict=True))
-            print(f"{models} models: records {found * 1e3:.1f} ms, facts ({name}) {facts * 1e3:.1f} ms")
+            _measure_listing(cache, models, options.runs, Path(place))
+        _measure_start(options.runs, Path(place))
 
 
 def _measure_listing(cache: Path, models: int, runs: int, home: Path) -> None:

@@ -5,7 +5,7 @@ Here every request has its own, made from its seed.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import mlx.core as mx
@@ -20,6 +20,8 @@ Sampler: TypeAlias = Callable[[mx.array], mx.array]
 
 LogitsProcessor: TypeAlias = Callable[[mx.array, mx.array], mx.array]
 """Tokens so far and logits [1, vocabulary] to logits."""
+
+KEYS_AT_ONCE = 64
 
 COLDEST = 1e-6
 """Below this temperature the best token wins; dividing by less would overflow."""
@@ -39,16 +41,22 @@ def sampler_for(sampling: Sampling) -> Sampler:
 def _seeded_sampler(sampling: Sampling) -> Sampler:
     filters = _filters(sampling)
     scale = 1.0 / sampling.temperature
-    key = mx.random.key(secrets.randbits(64) if sampling.seed is None else sampling.seed)
+    keys = _keys(secrets.randbits(64) if sampling.seed is None else sampling.seed)
 
     def sample(logprobs: mx.array) -> mx.array:
-        nonlocal key
-        key, drawn = mx.random.split(key)
         for keep in filters:
             logprobs = keep(logprobs)
-        return mx.random.categorical(logprobs.astype(mx.float32) * scale, key=drawn)
+        return mx.random.categorical(logprobs.astype(mx.float32) * scale, key=next(keys))
 
     return sample
+
+
+def _keys(seed: int) -> Iterator[mx.array]:
+    """One key per token, made many at a time to spare work per token."""
+    key = mx.random.key(seed)
+    while True:
+        key, *drawn = mx.random.split(key, KEYS_AT_ONCE + 1)
+        yield from drawn
 
 
 def _filters(sampling: Sampling) -> list[Sampler]:

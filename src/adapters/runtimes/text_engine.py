@@ -31,8 +31,9 @@ __all__ = ["Handle", "LoadedModel", "TextEngine"]
 Handle = NewType("Handle", int)
 """Names one submitted generation of one engine."""
 
-PREFILL_ON_CPU, PREFILL_ON_GPU = 512, 2048
-"""Prompt tokens computed at once: an interrupt waits for one such step."""
+PREFILL_ON_CPU, PREFILL_ON_GPU = 16, 2048
+"""Prompt tokens computed at once: an interrupt waits for one such step. A CPU gains nothing from longer
+ones, a GPU does (the default of mlx-lm)."""
 
 DEFAULT_BATCH = 8
 
@@ -93,7 +94,7 @@ class TextEngine:
         loaded: the model.
         prompt_cache_bytes: how much of computed prompts to keep for later requests, in bytes.
         max_batch: sequences that run at once; more wait. Families that cannot be batched run one by one.
-        prefill_step: prompt tokens computed per step; by default 512 on a CPU, else 2048.
+        prefill_step: prompt tokens computed per step; by default 16 on a CPU, else 2048.
     """
 
     def __init__(

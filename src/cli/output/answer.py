@@ -125,9 +125,9 @@ class StreamedAnswer:
             sys.stdout.write(code)
 
     def _write(self, text: str) -> None:
+        self._last = text  # before it is written, since Ctrl-C may come in between
         sys.stdout.write(safe_for(sys.stdout, text))
         sys.stdout.flush()
-        self._last = text
 
 
 def print_answer(result: RunResult, *, reasoning: bool) -> None:

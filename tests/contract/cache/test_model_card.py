@@ -92,3 +92,22 @@ def test_an_alias_bomb_and_megabytes_of_results_cost_little() -> None:
 def test_no_content_raises(content: bytes) -> None:
     parse_card(content)
     parse_card(b"---\ntags: " + content + b"\n---\n")
+
+
+PLAIN_WORDS = st.sampled_from(
+    ["mlx", "null", "Null", "true", "org/model-4bit", "text-generation", "a.b_c", "e1"]
+)
+PLAIN_LINES = st.one_of(
+    st.sampled_from(["tags:", "library_name:", "base_model:", "pipeline_tag:"]),
+    st.builds("{}: {}".format, st.sampled_from(["tags", "library_name", "base_model"]), PLAIN_WORDS),
+    st.builds("- {}".format, PLAIN_WORDS),
+    st.builds("library_name:{}".format, PLAIN_WORDS),
+)
+
+
+@given(st.lists(PLAIN_LINES, max_size=6))
+def test_plain_lines_mean_what_yaml_says(lines: list[str]) -> None:
+    """The quick way and the YAML library agree; a comment keeps a card from being plain."""
+    plain = "\n".join(["---", *lines, "---", ""])
+    commented = "\n".join(["---", *(f"{line} # x" for line in lines), "---", ""])
+    assert parse_card(plain.encode()) == parse_card(commented.encode())
