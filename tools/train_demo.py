@@ -1,9 +1,11 @@
 """Train `demo`, the tiny chat model bundled with mlxk, measure it, and write its folder.
 
-    python tools/train_demo.py [--seed 7] [--steps 3000] [--out src/adapters/bundled/demo]
+    python -m tools.train_demo [--seed 7] [--steps 3000] [--out src/adapters/bundled/demo]
 
-Needs mlx, mlx-lm, tokenizers and PyYAML. On Linux, mlx may come with a slow reference BLAS; preloading an
-OpenBLAS (`LD_PRELOAD=libopenblas.so.0 python tools/train_demo.py`) then makes training many times faster.
+Needs mlx, mlx-lm, tokenizers and PyYAML. On Linux, mlx's CPU wheel multiplies matrices with a slow reference
+BLAS; with Debian's libopenblas0 preloaded training takes minutes instead of hours:
+
+    LD_PRELOAD=libopenblas.so.0 python -m tools.train_demo
 """
 
 from __future__ import annotations
@@ -16,10 +18,17 @@ from pathlib import Path
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from demo_model.card import Facts, Scores, model_card
-from demo_model.chat_tokenizer import END, PAD, ConversationEncoder, save_tokenizer, token_id, train_tokenizer
-from demo_model.dataset import ConversationSampler, Questions, load_questions, sample_texts
-from demo_model.evaluation import (
+from tools.demo_model.card import Facts, Scores, model_card
+from tools.demo_model.chat_tokenizer import (
+    END,
+    PAD,
+    ConversationEncoder,
+    save_tokenizer,
+    token_id,
+    train_tokenizer,
+)
+from tools.demo_model.dataset import ConversationSampler, Questions, load_questions, sample_texts
+from tools.demo_model.evaluation import (
     Evaluator,
     Outcome,
     dev_cases,
@@ -29,7 +38,15 @@ from demo_model.evaluation import (
     score,
     single_turn,
 )
-from demo_model.trainer import Architecture, Schedule, batches, build_model, model_config, save_model, train
+from tools.demo_model.trainer import (
+    Architecture,
+    Schedule,
+    batches,
+    build_model,
+    model_config,
+    save_model,
+    train,
+)
 
 TOOLS = Path(__file__).resolve().parent
 QUESTIONS = TOOLS / "demo_model" / "questions.yaml"

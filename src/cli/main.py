@@ -2,7 +2,9 @@
 
 import gc
 import os
+import signal
 import sys
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,20 +17,24 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 1
 """As click and most Unix tools in Python: the reader left, nobody is there to be told."""
 
-
 FEWER_COLLECTIONS = 50_000
 """Allocations between two passes of the garbage collector. Documents are parsed into many small objects that
 live for a moment; at Python's default of 700 a tenth of a long listing went into looking at them."""
 
+_interruptions: list[int] = []
+"""The SIGINTs of this process so far."""
+
 
 def main() -> None:
     """The `mlxk` script."""
+    _listen_for_interruptions()
     _start_fast()
     sys.exit(run_program(sys.argv[1:]))
 
 
 def run_main() -> None:
     """The `mlxk-run` script: the same as `mlxk run`."""
+    _listen_for_interruptions()
     _start_fast()
     sys.exit(run_program(["run", *sys.argv[1:]]))
 
@@ -38,6 +44,43 @@ def _start_fast() -> None:
     gc.set_threshold(FEWER_COLLECTIONS)
     # Typer loads pydantic, which would look through all installed distributions for plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+
+
+def _listen_for_interruptions() -> None:
+    """Remember Ctrl-C: a library may turn the `KeyboardInterrupt` into an error of its own.
+
+    numpy does, when it comes while its C modules are imported: it prints the traceback through
+    `sys.excepthook` and raises an `ImportError`.
+    """
+    if (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):  # not where a shell told us to ignore it
+        signal.signal(signal.SIGINT, _interrupt)
+        sys.excepthook = _print_unless_interrupted
+        sys.unraisablehook = _deliver_again
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    _interruptions.append(number)
+    raise KeyboardInterrupt
+
+
+def _print_unless_interrupted(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+
+
+def _deliver_again(lost: "sys.UnraisableHookArgs") -> None:
+    """A Ctrl-C that came inside a finalizer, where nothing can be raised, comes again right after it."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+    elif not sys.is_finalizing():
+        import _thread
+        import threading
+
+        threading.Timer(0.01, _thread.interrupt_main).start()
 
 
 def run_program(arguments: list[str]) -> int:
@@ -122,6 +165,10 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _fail(error: "MlxkError", invocation: "Invocation") -> int:
+    if _interruptions:  # what failed then failed because of it
+        from mlxk.domain.errors import Interrupted
+
+        error = Interrupted()
     if invocation.verbose and error.__cause__ is not None:
         _write_traceback(error)
     try:

@@ -121,7 +121,7 @@ def _config_findings(facts: SnapshotFacts) -> Iterator[Finding]:
         yield Finding(
             Code.CONFIG_INVALID,
             "config.json",
-            f"config.json contains invalid JSON: {config.reason}",
+            f"config.json is invalid: {config.reason}",
             Remedy.FIX_FILE,
         )
     elif config is ABSENT and not facts.has("config.json") and not _is_gguf_only(facts):
@@ -130,7 +130,7 @@ def _config_findings(facts: SnapshotFacts) -> Iterator[Finding]:
         yield Finding(
             Code.CONFIG_INVALID,
             "config.json",
-            "config.json contains invalid JSON: it is empty",
+            "config.json is invalid: it is empty",
             Remedy.FIX_FILE,
         )
 

@@ -81,6 +81,12 @@ def _ambiguous(spec: NameSpec, found: Sequence[ModelRecord]) -> AmbiguousMatch:
 
 
 def _not_found(spec: NameSpec, records: Sequence[ModelRecord]) -> ModelNotFound:
+    without = [record for record in records if record.source is not Source.CACHE]
+    if spec.revision and any(short_name(record) == spec.name for record in without):
+        return ModelNotFound(
+            f"'{spec.name}' has no revisions, since it is not in the cache.",
+            hint=f"leave out '@{spec.revision}'",
+        )
     close = suggestions(spec.name, [short_name(record) for record in records])
     hint = (
         f"did you mean {' or '.join(close)}?" if close else "run `mlxk list --all` to see the models you have"

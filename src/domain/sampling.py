@@ -11,6 +11,8 @@ MAX_REPETITION_PENALTY = 10.0
 MAX_TOP_K = 1_000_000
 MAX_SEED = 2**64 - 1
 
+_LONGEST_SHOWN = 10**21
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -47,12 +49,15 @@ class Sampling:
 
 def _check_range(name: str, value: float, low: float, high: float, *, low_open: bool = False) -> None:
     if not low <= value <= high or (low_open and value == low):
-        bounds = f"more than {low:g} and at most {high:g}" if low_open else f"between {low:g} and {high:g}"
-        raise InvalidInput(f"The {name} must be {bounds}, not {_shown(value)}.")
+        start, end = _shown(low), _shown(high)
+        bounds = f"more than {start} and at most {end}" if low_open else f"between {start} and {end}"
+        raise InvalidInput(
+            f"The {name} must be {bounds}, not {_shown(value)}.", hint="`mlxk run --help` says what it does"
+        )
 
 
 def _shown(value: float) -> str:
-    try:
-        return f"{value:g}"
-    except OverflowError:  # an integer beyond the range of floats
-        return "a number that large"
+    """A number as people write it."""
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) < _LONGEST_SHOWN else "a number that large"
+    return f"{value:g}"

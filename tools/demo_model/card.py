@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from demo_model.dataset import Questions
-from demo_model.evaluation import REPETITION_PENALTY, TEMPERATURE, TOP_P, Outcome, Score
-from demo_model.trainer import Architecture, Schedule
+from tools.demo_model.dataset import Questions
+from tools.demo_model.evaluation import REPETITION_PENALTY, TEMPERATURE, TOP_P, Outcome, Score
+from tools.demo_model.trainer import SHARPNESS, Architecture, Schedule
 
 FRONT_MATTER = """\
 ---
@@ -88,13 +88,14 @@ def _training(facts: Facts) -> tuple[str, ...]:
     return (
         "## Training",
         _paragraph(
-            "Trained from scratch by `python tools/train_demo.py` on question and answer pairs drawn from",
+            "Trained from scratch by `python -m tools.train_demo` on question and answer pairs drawn from",
             "the phrasing templates in `tools/demo_model/questions.yaml`, varied in case, punctuation,",
             "politeness and typing errors, some with a system message or earlier turns. No other data and",
             f"no other model was involved. Seed {facts.seed}, {plan.steps} steps of {plan.batch}",
             f"conversations, AdamW with a peak learning rate of {plan.peak_rate}, loss on the answer tokens",
             f"only, BPE dropout on the questions; {facts.seconds / 60:.1f} minutes on {facts.cores} CPU",
-            "cores.",
+            f"cores (with a fast BLAS, see the script). The logits were then sharpened by {SHARPNESS}, so",
+            "that sampling strays less from the answer.",
         ),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from demo_model.dataset import Message
+from tools.demo_model.dataset import Message
 
 PAD = "<|endoftext|>"
 START = "<|im_start|>"

@@ -142,7 +142,7 @@ class ConversationSampler:
         """One training question on `topic`, never a dev or held-out phrasing (neither bare nor decorated)."""
         while True:
             core = self._core(topic)
-            text = self._decorate(core, topic.plain)
+            text = self._decorate(core, plain=topic.plain)
             phrasings = {normalize(core), normalize(text)}
             if not phrasings & self._forbidden:
                 self.drawn |= phrasings
@@ -166,7 +166,7 @@ class ConversationSampler:
         template = re.sub(r"\{(\w+)\}", lambda slot: rng.choice(self._questions.slots[slot[1]]), template)
         return " ".join(template.split())
 
-    def _decorate(self, text: str, plain: bool) -> str:
+    def _decorate(self, text: str, *, plain: bool) -> str:
         """Vary contractions, politeness, typing, punctuation and case; `plain` texts get no prefixes."""
         rng = self._random
         if rng.random() < 0.35:

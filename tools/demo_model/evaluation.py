@@ -12,7 +12,7 @@ import mlx.core as mx
 import mlx_lm
 from mlx_lm.sample_utils import make_logits_processors, make_sampler
 
-from demo_model.dataset import Message, Questions, Topic
+from tools.demo_model.dataset import Message, Questions, Topic
 
 TEMPERATURE = 0.7
 TOP_P = 0.9

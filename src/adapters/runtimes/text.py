@@ -102,7 +102,7 @@ def _model_error(path: Path, family: str, error: Exception) -> MlxkError:
     if isinstance(error, ValueError) and "trust_remote_code" in str(error):
         return MlxkError(
             ErrorKind.NOT_IMPLEMENTED,
-            f"This model ({family}) needs code of its own to run, and mlxk does not run a model's code.",
+            f"Model '{_name(path)}' ({family}) needs code of its own, and mlxk does not run a model's code.",
             hint="look for a conversion to an architecture that mlx-lm has",
         )
     return _broken(path, f"the weights do not fit the config ({_reason(error)})")
@@ -120,7 +120,9 @@ def _load_tokenizer(path: Path) -> "Tokenizer":
 
 def _broken(path: Path, problem: str) -> MlxkError:
     return MlxkError(
-        ErrorKind.OPERATION, f"The model cannot be loaded: {problem}.", hint=f"run: mlxk health {_name(path)}"
+        ErrorKind.OPERATION,
+        f"Model '{_name(path)}' cannot be loaded: {problem}.",
+        hint=f"run: mlxk health {_name(path)}",
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ListLayout", "print_health", "print_models", "print_show", "print_version"]
 
 HASH_DIGITS = 7
+FEW_FINDINGS = 3
 FOLDED = frozenset({"Name", "Health", "Reason"})
 """Columns that fold into several lines where a terminal is too narrow, down to `NARROWEST` characters."""
 NARROWEST = 24
@@ -118,6 +119,8 @@ def print_models(result: ListResult, layout: ListLayout) -> int:
     if shown:
         rows = ([column.cell(model) for column in columns] for model in shown)
         _print_table([column.heading for column in columns], rows, right=frozenset({"Size"}))
+    if layout.health and sys.stdout.isatty():
+        _print_reasons(shown)
     return len(result.models) - len(shown)
 
 
@@ -136,11 +139,21 @@ def _columns(layout: ListLayout) -> list[_Column]:
         columns += [
             _Column("Integrity", lambda model: model.health),
             _Column("Runtime", lambda model: "yes" if model.runtime_compatible else "no"),
-            _Column("Reason", lambda model: model.reason or "-"),
         ]
     elif layout.health:
         columns.append(_Column("Health", _health))
+    if layout.health and not sys.stdout.isatty():
+        columns.append(_Column("Reason", lambda model: model.reason or "-"))
     return columns
+
+
+def _print_reasons(models: Sequence[ModelView]) -> None:
+    """On a terminal reasons stand below the table, which they would make too wide."""
+    explained = [model for model in models if model.reason]
+    if explained:
+        sys.stdout.write("\n")
+    for model in explained:
+        sys.stdout.write(f"{printable(_short_name(model))}: {printable(model.reason or '')}\n")
 
 
 def _full_name(model: ModelView) -> str:
@@ -174,9 +187,9 @@ def _clean(model: ModelView) -> str:
 
 
 def _health(model: ModelView) -> str:
-    if model.health == "unhealthy":
-        return f"unhealthy: {model.reason}"
-    return "healthy" if model.runtime_compatible else f"healthy, does not run here: {model.reason}"
+    if model.health == "unhealthy" or model.runtime_compatible:
+        return model.health
+    return "does not run"
 
 
 # show
@@ -233,22 +246,30 @@ def _runs(model: ModelView) -> str:
 def _print_findings(findings: Sequence[FindingEntry]) -> None:
     for finding in findings:
         label = "" if finding.severity == "error" else "warning: "
-        sys.stdout.write(f"  {label}{printable(finding.message)}\n      {finding.remedy} [{finding.code}]\n")
+        sys.stdout.write(f"  {label}{printable(finding.message)}\n    {finding.remedy} [{finding.code}]\n")
 
 
 # health
 
 
 def print_health(result: HealthResult, *, verbose: bool) -> None:
-    """Print one line per model, unhealthy ones last with what is wrong and what helps."""
+    """Print a line per healthy model, then the others with what is wrong and what helps, then the count.
+
+    Args:
+        verbose: all findings of a model instead of the first few, and warnings of healthy ones.
+    """
     details = {entry.name: entry for entry in result.details}
     for model in result.healthy:
         sys.stdout.write(f"healthy    {printable(model.name)}{_verified(details[model.name])}\n")
         if verbose:
             _print_findings(details[model.name].findings)
     for model in result.unhealthy:
-        sys.stdout.write(f"UNHEALTHY  {printable(model.name)}: {printable(model.reason)}\n")
-        _print_findings(details[model.name].findings)
+        findings = details[model.name].findings
+        shown = findings if verbose else findings[:FEW_FINDINGS]
+        sys.stdout.write(f"UNHEALTHY  {printable(model.name)}\n")
+        _print_findings(shown)
+        if len(shown) < len(findings):
+            sys.stdout.write(f"  and {len(findings) - len(shown)} more; --verbose shows them\n")
     summary = result.summary
     sys.stdout.write(
         f"{summary.total} checked: {summary.healthy_count} healthy, {summary.unhealthy_count} unhealthy\n"

@@ -55,7 +55,7 @@ def one_sentence(text: str) -> bool:
         (["show", "twin@abc"], "ambiguous_match", "abc", ["abc1" + "0" * 36, "abc2" + "0" * 36]),
         (["show", "twin@ab"], "model_not_found", "ab", None),
         (["show", "twin@"], "ValidationError", "no revision", None),
-        (["show", "demo@main"], "model_not_found", "demo@main", ["demo"]),
+        (["show", "demo@main"], "model_not_found", "has no revisions", None),
         (["show", "x" * 105], "ValidationError", "105/96 characters", None),
         (["show", ""], "ValidationError", "empty", None),
         (["show", "./nowhere"], "workspace_not_found", "./nowhere", None),

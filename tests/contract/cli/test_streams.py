@@ -12,7 +12,7 @@ from tests.contract.cli.conftest import TIMEOUT, Run, environment
 from tests.contract.damaged_models import healthy_model
 from tests.isolation import Place
 
-LONG_ANSWER = ["--no-chat-template", "--temperature", "3", "--seed", "1", "--top-p", "1"]
+LONG_ANSWER = ["--no-chat-template", "--temperature", "5", "--seed", "1", "--top-p", "1"]
 full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 
 

@@ -63,10 +63,10 @@ HUGE = 10**400
     [
         ("temperature", [-0.1, 5.1, HUGE, -HUGE], "between 0 and 5"),
         ("top_p", [0, -1, 1.01], "more than 0 and at most 1"),
-        ("top_k", [-1, 1_000_001], "between 0 and 1e+06"),
+        ("top_k", [-1, 1_000_001], "between 0 and 1,000,000"),
         ("min_p", [-0.1, 1.1], "between 0 and 1"),
         ("repetition_penalty", [0, -1, 10.1], "more than 0 and at most 10"),
-        ("seed", [-1, 2**64, HUGE], "between 0 and 1.84467e+19"),
+        ("seed", [-1, 2**64, HUGE], "between 0 and 18,446,744,073,709,551,615"),
     ],
 )
 def test_values_out_of_range_are_refused_with_the_bounds(name: str, values: list[float], bounds: str) -> None:

@@ -91,8 +91,10 @@ def test_two_workspaces_of_one_name_are_ambiguous() -> None:
 def test_with_a_revision_only_the_cache_counts() -> None:
     record = cached("mlx-community/llama")
     assert found("llama", workspace("llama"), bundled("llama"), record, revision="main") == record
-    with pytest.raises(ModelNotFound, match="'llama@main'"):
+    with pytest.raises(ModelNotFound, match="'llama' has no revisions"):
         found("llama", workspace("llama"), bundled("llama"), revision="main")
+    with pytest.raises(ModelNotFound, match="'llama@main'"):
+        found("llama", workspace("other"), revision="main")
 
 
 def test_deeper_names_and_names_against_the_rules_are_found() -> None:
