@@ -281,7 +281,7 @@ class RetryPolicy:
     """How long to keep trying when a Hub does not answer as it should. Times are seconds.
 
     Attributes:
-        attempts: tries in a row without a single new byte before giving up.
+        attempts: tries in a row without a single new byte until giving up.
         first_wait: before the second try; doubles from try to try.
         longest_wait: where the doubling ends.
         longest_retry_after: the longest `Retry-After` that is waited out.

@@ -219,10 +219,9 @@ class BlobDownload:
                 if not (isinstance(error, _EndedEarly) or is_worth_retrying(error)):
                     raise as_mlxk_error(error, self.asked) from None
                 failed = error
-            if content.position > furthest:
-                failures, furthest = 0, content.position
+            failures = 0 if content.position > furthest else failures + 1
+            furthest = max(furthest, content.position)
             if failed is not None:
-                failures += 1
                 self._pause(failures, failed)
 
     def _pause(self, failures: int, failed: Exception) -> None:

@@ -130,7 +130,7 @@ class RepoFolder:
             return None
         try:
             files = tuple(_remembered_files(json.loads(content)))
-        except (ValueError, TypeError, MlxkError):
+        except (ValueError, TypeError, RecursionError, MlxkError):
             return None
         return RepoInfo(self.repo_id, revision, commit, files)
 

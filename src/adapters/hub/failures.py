@@ -147,6 +147,12 @@ def _refusal(error: Exception, asked: Asked) -> MlxkError:
             )
         case RemoteEntryNotFoundError():
             return MlxkError(ErrorKind.DOWNLOAD_FAILED, f"The Hub lists {asked} but does not have it.")
+    if error.response.history and status in (401, 403, 404):
+        return MlxkError(
+            ErrorKind.DOWNLOAD_FAILED,
+            f"The Hub's storage refused {asked} ({status}).",
+            hint="repeat the command; if it stays so, check this machine's clock",
+        )
     if _token_rejected(error):
         return MlxkError(ErrorKind.AUTH, "The Hub does not know this token.", hint=_LOG_IN_AGAIN)
     if isinstance(error, RepositoryNotFoundError) or status in (401, 404):

@@ -43,7 +43,7 @@ class State:
             traffic.Request(
                 place,
                 request.method,
-                request.url.path if "path" not in request.scope else request.scope["path"],
+                request.scope["path"],
                 request.headers.get("Range"),
                 request.headers.get("Authorization"),
             )
@@ -88,14 +88,19 @@ class Visitor:
 
 def make_app(state: State) -> FastAPI:
     """The application over a state that tests change while it runs."""
-    app = FastAPI(openapi_url=None)
+
+    async def noted(request: Request) -> None:
+        path = request.scope["path"]
+        if not path.startswith("/cdn/"):
+            state.note(Place.API if path.startswith("/api/") else Place.RESOLVE, request)
+
+    app = FastAPI(openapi_url=None, dependencies=[Depends(noted)])
 
     @app.exception_handler(Denied)
     async def denied(_request: Request, why: Denied) -> Response:
         return why.answer
 
     async def visitor(request: Request) -> Visitor:
-        state.note(Place.API if request.scope["path"].startswith("/api/") else Place.RESOLVE, request)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if token and token not in state.repositories.users:
             raise Denied(error(401, None, "Invalid credentials in Authorization header"))
