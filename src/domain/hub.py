@@ -155,8 +155,9 @@ def check_file_names(paths: Sequence[str]) -> None:
             raise _refused(f"'{_printable(path)}': {problem}")
     seen: dict[str, str] = {}
     for path in paths:
-        if (other := seen.setdefault(_folded(path), path)) is not path:
+        if (other := seen.get(_folded(path))) is not None:
             raise _refused(f"'{_printable(other)}' and '{_printable(path)}' are one name on many volumes")
+        seen[_folded(path)] = path
     for path in paths:
         for folder in _folders(_folded(path)):
             if folder in seen:

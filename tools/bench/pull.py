@@ -2,8 +2,8 @@
 
     python -m tools.bench.pull [--files 4] [--megabytes 250] [--rounds 3] [--into DIRECTORY]
 
-Both download the same model from a Hub on loopback in a process of its own, in turn, each into an empty cache;
-the best of the rounds counts.
+Both download the same model from a Hub on loopback in a process of its own, in turn, each into an empty
+cache; the best of the rounds counts.
 """
 
 import argparse

@@ -76,9 +76,12 @@ class Received:
 class _Content:
     """The partial file of one content, its end and the digest up to there."""
 
-    def __init__(self, path: Path, file: HubFile, stop: threading.Event) -> None:
+    def __init__(
+        self, path: Path, file: HubFile, advanced: Callable[[int], object], stop: threading.Event
+    ) -> None:
         self._path = path
         self._file = file
+        self._advanced = advanced
         self._stream = path.open("r+b" if path.exists() else "w+b", buffering=0)
         self.position = 0
         self._start_digest()
@@ -99,6 +102,7 @@ class _Content:
             self._digest.update(left[:written])
             self.position += written
             left = left[written:]
+        self._advanced(self.position)
 
     def restart(self) -> None:
         """Forget everything. A new file, since another process may still hold the old one."""
@@ -106,6 +110,7 @@ class _Content:
         self._path.unlink(missing_ok=True)
         self._stream = self._path.open("x+b", buffering=0)
         self.position = 0
+        self._advanced(0)
         self._start_digest()
 
     def is_right(self) -> bool:
@@ -143,6 +148,7 @@ class _Content:
                 raise Stopped
             self._digest.update(buffer[:count])
             self.position += count
+            self._advanced(self.position)
 
 
 @dataclass(slots=True)
@@ -174,11 +180,10 @@ class BlobDownload:
                 lost; (`ACCESS_DENIED`, `AUTH`, `INSUFFICIENT_DISK`, `PERMISSION`) as they say.
         """
         try:
-            content = _Content(self.partial, self.file, self.stop)
+            content = _Content(self.partial, self.file, self.advanced, self.stop)
         except OSError as error:
             raise as_mlxk_error(error, self.asked) from error
         resumed = content.position
-        self.advanced(resumed)
         try:
             if self._try(content) and (problem := self._once_more(content)):
                 self.partial.unlink(missing_ok=True)
@@ -196,7 +201,6 @@ class BlobDownload:
 
     def _once_more(self, content: _Content) -> str | None:
         content.restart()
-        self.advanced(0)
         return self._try(content)
 
     def _try(self, content: _Content) -> str | None:
@@ -247,7 +251,6 @@ class BlobDownload:
                     raise Stopped
                 content.append(chunk)
                 self._downloaded += len(chunk)
-                self.advanced(content.position)
         is_part = response.status_code == 206 and self.file.size > self.source.largest_request
         if content.position < self.file.size and not (is_part and content.position > before):
             raise _EndedEarly
@@ -283,14 +286,14 @@ class BlobDownload:
         from huggingface_hub.utils import hf_raise_for_status
 
         if response.status_code == 416 and content.position:
-            self._start_anew(content)
+            content.restart()
             raise _EndedEarly
         hf_raise_for_status(response)
         if response.status_code == 206:
             self._compare_range(response, content)
             return
         if content.position:
-            self._start_anew(content)
+            content.restart()
         length = response.headers.get("Content-Length", "")
         plain = response.headers.get("Content-Encoding", "identity") == "identity"
         if plain and length.isdigit() and int(length) != self.file.size:
@@ -299,17 +302,14 @@ class BlobDownload:
     def _compare_range(self, response: "httpx2.Response", content: _Content) -> None:
         given = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if given is None or int(given[1]) != content.position or not self._is_same_file(response):
-            self._start_anew(content)
+            content.restart()
             raise _EndedEarly
         if given[3] not in ("*", str(self.file.size)):
             raise _WrongContent(f"the Hub lists {self.file.size} bytes and has {given[3]}")
 
     def _is_same_file(self, response: "httpx2.Response") -> bool:
-        """Whether the Hub's own answer (the first, before it sends elsewhere) has this digest as its tag."""
-        headers = (response.history or [response])[0].headers
-        tag = _ETAG.fullmatch(headers.get("X-Linked-ETag") or headers.get("ETag") or "")
+        """Whether the Hub's own answer, not that of the storage it sends to, has this digest as its tag."""
+        linked = [answer.headers.get("X-Linked-ETag") for answer in (*response.history, response)]
+        own = None if response.history else response.headers.get("ETag")
+        tag = _ETAG.fullmatch(next(filter(None, [*linked, own]), ""))
         return tag is None or tag[1] == self.file.digest.value
-
-    def _start_anew(self, content: _Content) -> None:
-        content.restart()
-        self.advanced(0)

@@ -2,8 +2,8 @@
 
 `models--org--name/{blobs,refs,snapshots/<commit>,trees}` and `.locks/models--org--name/<etag>.lock`: a blob
 is named by its digest, a snapshot's entries are relative links into `blobs/` (or the files themselves on
-volumes without links), a ref is a file that holds a commit, and `trees/<commit>.json` remembers the Hub's file
-list (`huggingface_hub._tree_cache`, format 1).
+volumes without links), a ref is a file that holds a commit, and `trees/<commit>.json` remembers the Hub's
+file list (`huggingface_hub._tree_cache`, format 1).
 """
 
 import json
@@ -106,9 +106,8 @@ class RepoFolder:
     def content(self, commit: str, file: HubFile) -> Path:
         """The file that holds a content: the blob, or the snapshot's entry where there are no links."""
         blob = self.blob(file)
-        return (
-            blob if blob.exists() or self._size_in_place(commit, file) is None else self._entry(commit, file)
-        )
+        in_place = _size(blob) is None and self._size_in_place(commit, file) is not None
+        return self._entry(commit, file) if in_place else blob
 
     def commit_of(self, revision: str) -> str | None:
         """The commit a revision stands for here, or None."""
@@ -186,14 +185,14 @@ class RepoFolder:
 
     def _size_in_place(self, commit: str, file: HubFile) -> int | None:
         entry = self._entry(commit, file)
-        return None if entry.is_symlink() else _size(entry)
+        return None if os.path.islink(entry) else _size(entry)  # noqa: PTH114 - False where it may not look
 
     def _is_placed(self, commit: str, file: HubFile) -> bool:
         entry = self._entry(commit, file)
         try:
             target = entry.readlink()
-        except OSError:
-            return _size(entry) == file.size
+        except OSError:  # no link: right where there are none, and then there is no blob either
+            return _size(entry) == file.size and _size(self.blob(file)) is None
         return target.name == file.digest.value and _size(entry) == file.size
 
     def _place_links(self, files: Iterable[HubFile], snapshot: Path) -> None:

@@ -7,10 +7,14 @@ those texts, and errors of a download are raised without their cause.
 
 import errno
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlxk.adapters.bounded_read import describe
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError, ModelNotFound
 from mlxk.domain.naming import RepoId
+
+if TYPE_CHECKING:
+    import httpx2
 
 __all__ = ["Asked", "as_mlxk_error", "disk_error", "is_lost_connection", "is_worth_retrying", "retry_after"]
 
@@ -147,7 +151,7 @@ def _refusal(error: Exception, asked: Asked) -> MlxkError:
             )
         case RemoteEntryNotFoundError():
             return MlxkError(ErrorKind.DOWNLOAD_FAILED, f"The Hub lists {asked} but does not have it.")
-    if error.response.history and status in (401, 403, 404):
+    if status in (401, 403, 404) and _was_sent_elsewhere(error.response):
         return MlxkError(
             ErrorKind.DOWNLOAD_FAILED,
             f"The Hub's storage refused {asked} ({status}).",
@@ -177,6 +181,10 @@ def _gated(asked: Asked) -> MlxkError:
     return MlxkError(
         ErrorKind.ACCESS_DENIED, f"'{asked.repo_id}' is gated: its owner grants access.", hint=hint
     )
+
+
+def _was_sent_elsewhere(response: "httpx2.Response") -> bool:
+    return bool(response.history) and response.url.host != response.history[0].url.host
 
 
 def _token_rejected(error: Exception) -> bool:

@@ -7,7 +7,7 @@ name; then the file list; then the snapshot, at once; the ref last.
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -92,7 +92,7 @@ class HubCacheFetcher:
         import shutil
 
         for folder in (self._root, *self._root.parents):
-            if folder.exists():
+            with suppress(OSError):  # not there yet, or not ours to look at
                 return shutil.disk_usage(folder).free
         return 0
 
@@ -107,9 +107,12 @@ class HubCacheFetcher:
         check_file_names([file.path for file in info.files])
         folder = RepoFolder(self._root, info.repo_id)
         wanted = _each_content_once(files)
+        remove_orphans(folder)
+        before = self.missing(info)
+        if not wanted and before.complete and not before.stale_ref:  # the cache may be one we cannot write to
+            return FetchResult(str(folder.snapshot(info.commit)), (), 0, 0, complete=True)
         with _disk_errors(info):
             folder.prepare()
-            remove_orphans(folder)
             self._see_that_there_is_room(info, wanted, trust)
         received = _Fetch(folder, info, self._source, trust).run(wanted, progress)
         with _disk_errors(info), _held(folder, info.commit):

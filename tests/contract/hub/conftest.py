@@ -9,14 +9,18 @@ from mlxk.adapters.hub.blob_download import BlobSource
 from mlxk.adapters.hub.client import HuggingFaceHub
 from mlxk.adapters.hub.fetcher import HubCacheFetcher
 from mlxk.domain.hub import RetryPolicy
+from mlxk.domain.ports import CacheFetcher, Hub
 from tests.contract.hub_server import HubServer, serving
+
+_HUB: type[Hub] = HuggingFaceHub  # the type checker holds the adapters to their ports
+_FETCHER: type[CacheFetcher] = HubCacheFetcher
 
 IMPATIENT = RetryPolicy(attempts=3, first_wait=0.01, longest_wait=0.05, longest_retry_after=2)
 
 
 @pytest.fixture(autouse=True)
 def _no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The user's own token and cache stay out of it."""
+    """The user's own token stays out of it. (The client reads its environment only when it is imported.)"""
     from huggingface_hub import constants
 
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):

@@ -1,6 +1,7 @@
 """The cache as the Hub's own client would leave it, file for file, and as it reads it."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from mlxk.adapters.hf_cache import HuggingFaceCache
 from mlxk.adapters.hub.client import HuggingFaceHub
 from mlxk.adapters.hub.fetcher import HubCacheFetcher
-from mlxk.domain.hub import RepoInfo
+from mlxk.domain.errors import ErrorKind, MlxkError
+from mlxk.domain.hub import RepoInfo, Trust
 from mlxk.domain.naming import RepoId
+from tests.contract.cache.conftest import without_root_rights
 from tests.contract.hub.recorder import Recorder
 from tests.contract.hub_server import Content, HubServer
 
@@ -43,7 +46,7 @@ def _tree(root: Path) -> dict[str, bytes | str | None]:
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_symlink():
-            found[name] = os.readlink(path)
+            found[name] = str(path.readlink())
         elif path.is_dir():
             found[name] = None
         elif not (name.startswith(".locks/") and "/" in name):
@@ -275,9 +278,47 @@ def test_a_damaged_memory_is_none(
     assert fetcher.remembered(MODEL, "main") is None
 
 
-def test_a_cache_that_cannot_be_written(fetcher: HubCacheFetcher, info: RepoInfo, cache: Path) -> None:
-    from mlxk.domain.errors import ErrorKind, MlxkError
+def test_a_cache_of_somebody_else(fetcher: HubCacheFetcher, info: RepoInfo) -> None:
+    with without_root_rights(), pytest.raises(MlxkError) as caught:
+        fetcher.fetch(info, info.files, Recorder())
+    assert caught.value.kind is ErrorKind.PERMISSION
 
+
+def test_a_complete_cache_need_not_be_writable(fetcher: HubCacheFetcher, info: RepoInfo, cache: Path) -> None:
+    _fetch(fetcher, info)
+    shutil.rmtree(cache / ".locks")
+    assert _fetch(fetcher, info)
+    assert not (cache / ".locks").exists()
+
+
+def test_a_damaged_entry_that_is_no_link_is_put_right(
+    server: HubServer, fetcher: HubCacheFetcher, info: RepoInfo
+) -> None:
+    entry = _fetch(fetcher, info) / "model.safetensors"
+    entry.unlink()
+    entry.write_bytes(b"?" * 5000)
+    server.traffic.clear()
+    _fetch(fetcher, info)
+    assert entry.is_symlink()
+    assert entry.read_bytes() == b"w" * 5000
+    assert not server.traffic.all()
+
+
+def test_a_damaged_file_on_a_volume_without_links(
+    monkeypatch: pytest.MonkeyPatch, fetcher: HubCacheFetcher, info: RepoInfo
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_SYMLINKS", True)
+    entry = _fetch(fetcher, info) / "model.safetensors"
+    entry.write_bytes(b"?" * 5000)
+    result = fetcher.fetch(info, info.files, Recorder(), Trust.DIGEST)
+    assert result.downloaded == ("model.safetensors",)
+    assert result.complete
+    assert entry.read_bytes() == b"w" * 5000
+
+
+def test_a_cache_that_cannot_be_written(fetcher: HubCacheFetcher, info: RepoInfo, cache: Path) -> None:
     cache.write_text("a file where the cache should be")
     with pytest.raises(MlxkError) as caught:
         fetcher.fetch(info, info.files, Recorder())

@@ -106,7 +106,7 @@ def make_app(state: State) -> FastAPI:
             raise Denied(error(401, None, "Invalid credentials in Authorization header"))
         return Visitor(state.repositories.users.get(token))
 
-    Guest = Annotated[Visitor, Depends(visitor)]
+    Guest = Annotated[Visitor, Depends(visitor)]  # noqa: N806 - a type
 
     async def troubled(request: Request) -> None:
         """For questions to the API; files have their own."""
