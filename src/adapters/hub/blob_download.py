@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlxk.adapters.hub.failures import Asked, as_mlxk_error, is_worth_retrying, retry_after
+from mlxk.adapters.hub.failures import Asked, as_mlxk_error, is_worth_retrying, raise_for_status, retry_after
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.hub import HubFile, RetryPolicy
 from mlxk.domain.verification import DigestKind
@@ -283,12 +283,10 @@ class BlobDownload:
             _WrongContent: it announces another length than the file's.
             _EndedEarly: it starts elsewhere, or this place is past its end; the next request starts anew.
         """
-        from huggingface_hub.utils import hf_raise_for_status
-
         if response.status_code == 416 and content.position:
             content.restart()
             raise _EndedEarly
-        hf_raise_for_status(response)
+        raise_for_status(response)
         if response.status_code == 206:
             self._compare_range(response, content)
             return

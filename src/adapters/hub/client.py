@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from mlxk.adapters.hub.failures import Asked, as_mlxk_error, is_worth_retrying, retry_after
+from mlxk.adapters.hub.failures import Asked, as_mlxk_error, is_worth_retrying, raise_for_status, retry_after
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 from mlxk.domain.hub import (
     HubFile,
@@ -140,7 +140,7 @@ class HuggingFaceHub:
         raise ValueError("a tree without an end")
 
     def _get(self, url: str, parameters: Mapping[str, str]) -> "httpx2.Response":
-        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+        from huggingface_hub.utils import build_hf_headers, get_session
 
         response = get_session().get(
             url,
@@ -148,7 +148,7 @@ class HuggingFaceHub:
             headers=build_hf_headers(token=self._token),
             timeout=self._seconds(),
         )
-        hf_raise_for_status(response)
+        raise_for_status(response)
         return response
 
     def _base(self) -> str:

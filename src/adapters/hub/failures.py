@@ -16,7 +16,7 @@ from mlxk.domain.naming import RepoId
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Asked", "as_mlxk_error", "disk_error", "is_lost_connection", "is_worth_retrying", "retry_after"]
+__all__ = ["Asked", "as_mlxk_error", "is_worth_retrying", "raise_for_status", "retry_after"]
 
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -41,16 +41,37 @@ class Asked:
         return f"'{self.path}' of '{self.repo_id}'" if self.path else f"'{self.repo_id}'"
 
 
+def raise_for_status(response: "httpx2.Response") -> None:
+    """Raise the client's error for an answer that is one.
+
+    The client reads the body for its message and stumbles over one that is no JSON object, which would hide
+    the status.
+
+    Raises:
+        HfHubHTTPError: the answer is an error.
+    """
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import hf_raise_for_status
+
+    try:
+        hf_raise_for_status(response)
+    except (HfHubHTTPError, httpx2.HTTPError):
+        raise
+    except Exception as unreadable:
+        raise HfHubHTTPError(f"{response.status_code}", response=response) from unreadable
+
+
 def is_worth_retrying(error: Exception) -> bool:
     """Whether the same request may succeed in a moment."""
     from huggingface_hub.errors import HfHubHTTPError
 
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in _TRANSIENT_STATUS
-    return is_lost_connection(error)
+    return _is_lost_connection(error)
 
 
-def is_lost_connection(error: Exception) -> bool:
+def _is_lost_connection(error: Exception) -> bool:
     """Whether the network, not an answer of the Hub, ended the request."""
     import httpx2
 
@@ -98,7 +119,7 @@ def as_mlxk_error(error: Exception, asked: Asked) -> MlxkError:
         case httpx2.HTTPError() | httpx2.InvalidURL():
             return _no_connection(error, asked)
         case OSError():
-            return disk_error(error, asked)
+            return _disk_error(error, asked)
     return MlxkError(
         ErrorKind.NETWORK,
         f"The answer about {asked} is none that a Hub gives.",
@@ -106,7 +127,7 @@ def as_mlxk_error(error: Exception, asked: Asked) -> MlxkError:
     )
 
 
-def disk_error(error: OSError, asked: Asked) -> MlxkError:
+def _disk_error(error: OSError, asked: Asked) -> MlxkError:
     """The error to show when the cache could not be read or written."""
     if error.errno in _NO_SPACE:
         return MlxkError(
@@ -235,6 +256,7 @@ def _no_connection(error: Exception, asked: Asked) -> MlxkError:
     import httpx2
 
     host = _host_of(error)
+    again = "check the network, proxy settings and HF_ENDPOINT, then repeat the command"
     match error:
         case httpx2.ProxyError():
             what = "the proxy did not let the request through"
@@ -246,11 +268,14 @@ def _no_connection(error: Exception, asked: Asked) -> MlxkError:
             what = f"the connection to {host} was lost"
         case _:
             what = f"{host} does not speak HTTP as it should ({type(error).__name__})"
-    return MlxkError(
-        ErrorKind.NETWORK,
-        f"The Hub could not be asked for {asked}: {what}.",
-        hint="check the network, proxy settings and HF_ENDPOINT, then repeat the command",
-    )
+    if asked.path:
+        message, again = (
+            f"The download of {asked} stopped: {what}.",
+            f"{again}; it continues where it stopped",
+        )
+    else:
+        message = f"The Hub could not be asked for {asked}: {what}."
+    return MlxkError(ErrorKind.NETWORK, message, hint=again)
 
 
 def _host_of(error: Exception) -> str:

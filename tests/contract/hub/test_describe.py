@@ -142,6 +142,12 @@ def test_one_bad_moment_is_waited_out(server: HubServer, hub: HuggingFaceHub, st
     assert hub.describe(MODEL, "main").files
 
 
+def test_an_odd_error_in_the_tree_is_waited_out(server: HubServer, hub: HuggingFaceHub) -> None:
+    commit = server.repositories.models["org/model"].refs["main"]
+    server.faults.add(Fault(f"/tree/{commit}", Trouble.ODD_STATUS, 503))
+    assert hub.describe(MODEL, "main").files
+
+
 def test_a_hub_that_stays_out_of_order(server: HubServer, hub: HuggingFaceHub) -> None:
     server.faults.add(Fault("/revision/main", Trouble.STATUS, 503, times=50))
     failure = _failure(hub, "org/model")

@@ -105,6 +105,11 @@ def test_a_bad_moment_is_waited_out(
     assert pull().complete
 
 
+def test_an_error_with_an_odd_body_is_one_like_others(server: HubServer, pull: Pull) -> None:
+    server.faults.add(Fault(BIG_NAME, Trouble.ODD_STATUS, 503))
+    assert pull().complete
+
+
 def test_giving_up_keeps_what_came(server: HubServer, cache: Path, info: RepoInfo, pull: Pull) -> None:
     server.faults.add(
         Fault(BIG_NAME, Trouble.CUT, 1_000_000),

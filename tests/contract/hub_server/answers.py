@@ -44,6 +44,8 @@ def error(status: int, code: str | None = None, message: str = "", **headers: st
 
 def error_for(fault: Fault) -> Response:
     """An answer with the fault's status."""
+    if fault.trouble is Trouble.ODD_STATUS:
+        return JSONResponse(["no", "object"], status_code=fault.amount)
     return error(
         fault.amount, message="trouble", **({"Retry-After": fault.retry_after} if fault.retry_after else {})
     )

@@ -112,7 +112,7 @@ def make_app(state: State) -> FastAPI:
         """For questions to the API; files have their own."""
         fault = state.faults.take(request.method, request.scope["path"])
         match fault.trouble if fault else None:
-            case Trouble.STATUS if fault:
+            case Trouble.STATUS | Trouble.ODD_STATUS if fault:
                 raise Denied(error_for(fault))
             case Trouble.NOT_JSON:
                 raise Denied(HTMLResponse("<html>Log in to the hotel's network</html>"))
@@ -190,7 +190,7 @@ def make_app(state: State) -> FastAPI:
         if request.method == "GET":
             state.note(Place.BYTES, request)
         fault = state.faults.take(request.method, request.scope["path"])
-        if fault is not None and fault.trouble is Trouble.STATUS:
+        if fault is not None and fault.trouble in (Trouble.STATUS, Trouble.ODD_STATUS):
             return error_for(fault)
         return FileAnswer(file.data, request.headers.get("Range"), headers, fault, state.connections)
 

@@ -11,6 +11,7 @@ class Trouble(Enum):
     CUT = auto()  # the connection closes after so many bytes of the body
     RESET = auto()  # the connection is reset after so many bytes of the body
     STATUS = auto()  # an error status, with Retry-After if `retry_after` is given
+    ODD_STATUS = auto()  # an error status with a body that is JSON and no object
     SLOW = auto()  # so many bytes a second
     WRONG_BYTES = auto()  # right length, other content
     TRUNCATED = auto()  # a complete answer with the last bytes missing

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-_SPECIMEN_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n"
+_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n"
 
 
 def git_blob_sha1(data: bytes) -> str:
@@ -38,7 +38,7 @@ class Content:
     @property
     def pointer(self) -> bytes:
         """The LFS pointer that git holds instead of the content."""
-        return _SPECIMEN_POINTER.format(self.sha256, len(self.data)).encode()
+        return _POINTER.format(self.sha256, len(self.data)).encode()
 
     @property
     def size(self) -> int:
@@ -121,12 +121,3 @@ class Repositories:
         )
         self.models[name] = repository
         return repository
-
-    def by_sha256(self, sha256: str) -> Content | None:
-        """An LFS content, as the CDN finds it."""
-        for repository in self.models.values():
-            for files in repository.commits.values():
-                for content in files.values():
-                    if content.lfs and content.sha256 == sha256:
-                        return content
-        return None
