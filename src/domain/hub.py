@@ -24,6 +24,7 @@ __all__ = [
     "RepoInfo",
     "RetryPolicy",
     "Trust",
+    "bytes_to_download",
     "check_file_names",
     "hub_file",
     "is_commit",
@@ -244,6 +245,16 @@ def missing(info: RepoInfo, held: Holdings) -> Missing:
         bytes=sum(file.size - begun[key] for key, file in wanted.items()),
         begun=sum(begun.values()),
         stale_ref=info.revision != info.commit and held.ref != info.commit,
+    )
+
+
+def bytes_to_download(files: Sequence[HubFile], held: Holdings, trust: "Trust") -> int:
+    """The most that fetching files can take: what is not trusted counts, less what was begun."""
+    wanted = {file.digest.value: file for file in files}
+    return sum(
+        file.size - _usable(held.partials.get(key, 0), file.size)
+        for key, file in wanted.items()
+        if trust is Trust.DIGEST or held.blobs.get(key) != file.size
     )
 
 

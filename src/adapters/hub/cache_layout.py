@@ -163,7 +163,11 @@ class RepoFolder:
             _remove_links(staging)
             staging.mkdir(parents=True)
             self._place_links(files, staging)
-            staging.rename(final)
+            try:
+                staging.rename(final)
+            except OSError:  # the Hub's own client has begun the same snapshot in this moment
+                self._place_links(files, final)
+                _remove_links(staging)
             with suppress(OSError):
                 staging.parent.rmdir()
 

@@ -23,6 +23,7 @@ from mlxk.domain.hub import (
     Missing,
     RepoInfo,
     Trust,
+    bytes_to_download,
     check_file_names,
     missing,
     space_shortage,
@@ -108,12 +109,14 @@ class HubCacheFetcher:
         folder = RepoFolder(self._root, info.repo_id)
         wanted = _each_content_once(files)
         remove_orphans(folder)
-        before = self.missing(info)
+        held = folder.holdings(info)
+        before = missing(info, held)
         if not wanted and before.complete and not before.stale_ref:  # the cache may be one we cannot write to
             return FetchResult(str(folder.snapshot(info.commit)), (), 0, 0, complete=True)
         with _disk_errors(info):
             folder.prepare()
-            self._see_that_there_is_room(info, wanted, trust)
+        if shortage := space_shortage(bytes_to_download(wanted, held, trust), self.free_bytes()):
+            raise shortage
         received = _Fetch(folder, info, self._source, trust).run(wanted, progress)
         with _disk_errors(info), _held(folder, info.commit):
             complete = self._put_in_place(folder, info, files)
@@ -124,17 +127,6 @@ class HubCacheFetcher:
             bytes_resumed=sum(one.resumed for one in received.values()),
             complete=complete,
         )
-
-    def _see_that_there_is_room(self, info: RepoInfo, wanted: Sequence[HubFile], trust: Trust) -> None:
-        lacking = {file.digest.value for file in self.missing(info).files}
-        begun = RepoFolder(self._root, info.repo_id).holdings(info).partials
-        needed = sum(
-            max(0, file.size - begun.get(file.digest.value, 0))
-            for file in wanted
-            if trust is Trust.DIGEST or file.digest.value in lacking
-        )
-        if shortage := space_shortage(needed, self.free_bytes()):
-            raise shortage
 
     def _put_in_place(self, folder: RepoFolder, info: RepoInfo, files: Sequence[HubFile]) -> bool:
         left = self.missing(info)

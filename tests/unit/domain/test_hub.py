@@ -12,6 +12,8 @@ from mlxk.domain.hub import (
     HubFile,
     RepoInfo,
     RetryPolicy,
+    Trust,
+    bytes_to_download,
     check_file_names,
     hub_file,
     missing,
@@ -144,6 +146,13 @@ def test_complete_and_its_ref() -> None:
     assert missing(_info(one), Holdings(blobs, {}, placed, ref="d" * 40)).stale_ref
     assert not missing(_info(one), Holdings(blobs, {}, placed, ref=COMMIT)).stale_ref
     assert not missing(_info(one, revision=COMMIT), Holdings(blobs, {}, placed)).stale_ref
+
+
+def test_how_much_a_fetch_can_take() -> None:
+    here, begun, twin = _file("here", 10, "a"), _file("begun", 100, "b"), _file("twin", 100, "b")
+    held = Holdings({here.digest.value: 10}, {begun.digest.value: 40}, frozenset())
+    assert bytes_to_download([here, begun, twin], held, Trust.SIZE) == 60
+    assert bytes_to_download([here, begun, twin], held, Trust.DIGEST) == 70
 
 
 def test_waiting_doubles_up_to_its_limit_and_ends() -> None:
