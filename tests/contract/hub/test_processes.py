@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,9 @@ def _model(server: HubServer) -> None:
 
 
 @pytest.fixture
-def start(server: HubServer, cache: Path) -> Callable[..., subprocess.Popen[str]]:
+def start(server: HubServer, cache: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
     def begin(who: str = "ours") -> subprocess.Popen[str]:
         command = [
             sys.executable,
@@ -37,9 +39,13 @@ def start(server: HubServer, cache: Path) -> Callable[..., subprocess.Popen[str]
             who,
         ]
         environment = os.environ | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
+        return started[-1]
 
-    return begin
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -125,11 +131,20 @@ def test_ctrl_c_stops_within_a_second_and_keeps_what_came(
     assert answer["resumed"] == kept
 
 
+def _looked_twice(server: HubServer) -> bool:
+    """Whether a second process has read the file list; soon after it wants the file."""
+    return sum("/tree/" in request.path for request in server.traffic.all()) == 2
+
+
 def test_of_two_at_once_one_downloads(server: HubServer, cache: Path, start: Start) -> None:
-    server.faults.add(Fault(BIG_NAME, Trouble.SLOW, 8_000_000))
+    server.faults.add(Fault(BIG_NAME, Trouble.HOLD, 2_000_000))
     first = start()
-    _until(_begun(cache, 1))
+    _until(_begun(cache, 2_000_000))
     second = start()
+    _until(lambda: _looked_twice(server))
+    time.sleep(1.5)
+    assert second.poll() is None
+    server.faults.release()
     answers = [_answer(first), _answer(second)]
     assert all(answer["complete"] for answer in answers)
     assert sum(answer["bytes"] for answer in answers) == len(BIG) + 2
@@ -159,11 +174,15 @@ def test_the_second_takes_over_when_the_first_dies(server: HubServer, cache: Pat
 
 
 def test_the_library_is_waited_for(server: HubServer, cache: Path, start: Start) -> None:
-    server.faults.add(Fault(BIG_NAME, Trouble.SLOW, 8_000_000))
+    server.faults.add(Fault(BIG_NAME, Trouble.HOLD, 2_000_000))
     library = start("library")
-    blobs = cache / "models--org--model/blobs"
-    _until(lambda: any(blobs.glob(f"{DIGEST}.*.incomplete")))
-    answer = _answer(start())
+    _until(lambda: bool(server.traffic.downloads(BIG_NAME)))
+    ours = start()
+    _until(lambda: _looked_twice(server))
+    time.sleep(1.5)
+    assert ours.poll() is None
+    server.faults.release()
+    answer = _answer(ours)
     assert library.wait(timeout=20) == 0
     assert answer["complete"]
     assert answer["bytes"] <= 2
@@ -171,10 +190,13 @@ def test_the_library_is_waited_for(server: HubServer, cache: Path, start: Start)
 
 
 def test_the_library_waits_for_us(server: HubServer, cache: Path, start: Start) -> None:
-    server.faults.add(Fault(BIG_NAME, Trouble.SLOW, 8_000_000))
+    server.faults.add(Fault(BIG_NAME, Trouble.HOLD, 2_000_000))
     ours = start()
-    _until(_begun(cache, 1))
+    _until(_begun(cache, 2_000_000))
     library = start("library")
+    _until(lambda: _looked_twice(server))
+    time.sleep(1.5)
+    server.faults.release()
     assert _answer(ours)["complete"]
     assert library.wait(timeout=20) == 0
     assert len(server.traffic.downloads(BIG_NAME)) == 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from tests.contract.hub_server.faults import Fault, Trouble
+from tests.contract.hub_server.faults import Fault, Faults, Trouble
 
 _CHUNK = 1024 * 1024
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -22,6 +22,7 @@ class Connections:
 
     transports: dict[tuple[str, int], asyncio.Transport] = field(default_factory=dict)
     closing: bool = False
+    faults: Faults = field(default_factory=Faults)
 
     def reset(self, client: tuple[str, int]) -> None:
         """Send RST instead of a proper end."""
@@ -34,6 +35,11 @@ class Connections:
         """Say nothing until the server ends."""
         while not self.closing:
             await asyncio.sleep(0.05)
+
+    async def hold(self) -> None:
+        """Say nothing until the test allows it."""
+        while not (self.faults.released or self.closing):
+            await asyncio.sleep(0.02)
 
 
 def error(status: int, code: str | None = None, message: str = "", **headers: str) -> Response:
@@ -93,6 +99,10 @@ class FileAnswer(Response):
         stops = self._has(Trouble.CUT) or self._has(Trouble.RESET) or self._has(Trouble.HANG)
         if self._fault is not None and (stops or self._has(Trouble.CHUNKED_CUT)):
             body = body[: self._fault.amount]
+        if self._fault is not None and self._has(Trouble.HOLD):
+            await self._send_body(body[: self._fault.amount], send)
+            await self._connections.hold()
+            body = body[self._fault.amount :]
         await self._send_body(body, send)
         if self._has(Trouble.HANG):
             await self._connections.hang()

@@ -37,6 +37,9 @@ class State:
     page_size: int = 1000
     cdn: str = ""
 
+    def __post_init__(self) -> None:
+        self.connections.faults = self.faults
+
     def note(self, place: Place, request: Request) -> None:
         """Remember a request."""
         self.traffic.add(

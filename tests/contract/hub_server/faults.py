@@ -17,6 +17,7 @@ class Trouble(Enum):
     TRUNCATED = auto()  # a complete answer with the last bytes missing
     PADDED = auto()  # a complete answer with bytes too many
     HANG = auto()  # so many bytes of the body, then silence
+    HOLD = auto()  # so many bytes of the body, the rest when `Faults.release` is called
     SILENT = auto()  # not even a header
     IGNORE_RANGE = auto()  # always the whole file, with 200
     WRONG_RANGE = auto()  # a range that was not asked for
@@ -48,6 +49,16 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._left: list[tuple[Fault, int]] = []
+        self._released = threading.Event()
+
+    @property
+    def released(self) -> bool:
+        """Whether held answers may go on."""
+        return self._released.is_set()
+
+    def release(self) -> None:
+        """Let held answers go on."""
+        self._released.set()
 
     def add(self, *faults: Fault) -> None:
         """Let these happen."""
@@ -67,3 +78,4 @@ class Faults:
         """No more trouble."""
         with self._lock:
             self._left.clear()
+        self._released.clear()
