@@ -10,13 +10,17 @@ if TYPE_CHECKING:
 
     from mlxk.domain.compatibility import Runtimes
     from mlxk.domain.generation import Delta, GenerationRequest
+    from mlxk.domain.hub import FetchResult, HubFile, Missing, RepoInfo, Trust
     from mlxk.domain.memory import MemoryFacts
     from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts
+    from mlxk.domain.naming import RepoId
     from mlxk.domain.verification import Digest, FileVerdict
 
 __all__ = [
+    "CacheFetcher",
     "FactReader",
     "Host",
+    "Hub",
     "ModelStore",
     "Progress",
     "TextModel",
@@ -95,10 +99,66 @@ class Progress(Protocol):
         """Work of `total` bytes begins."""
 
     def advance(self, file: str, count: int) -> None:
-        """`count` more bytes of `file` are done."""
+        """`count` more bytes of `file` are done; a negative count takes back what must be done again."""
 
     def finish(self) -> None:
         """The work is over, finished or not."""
+
+
+class Hub(Protocol):
+    """The Hugging Face Hub, or a server that speaks like it."""
+
+    def describe(self, repo_id: RepoId, revision: str) -> RepoInfo:
+        """What a branch, tag or commit of a model holds, with sizes and digests; names are checked.
+
+        Answers within seconds or fails.
+
+        Raises:
+            InvalidInput: the revision cannot be one.
+            ModelNotFound: the model has no such revision.
+            MlxkError: (`REPO_NOT_FOUND`) there is no such model, or it is hidden from this token;
+                (`ACCESS_DENIED`) private and not logged in, or disabled; (`AUTH`) the token is not valid;
+                (`NETWORK`) offline, unreachable, too slow or out of order; (`DOWNLOAD_FAILED`) the file list
+                cannot be used.
+        """
+
+    def check_access(self, repo_id: RepoId) -> None:
+        """See that this user may download a model's files; needed where `RepoInfo.gated`.
+
+        Raises:
+            MlxkError: (`ACCESS_DENIED`) the terms are not accepted, or not under this login; the hint says
+                where; and what `describe` raises.
+        """
+
+
+class CacheFetcher(Protocol):
+    """Brings one cache directory to what a Hub describes, byte by byte where an earlier try stopped."""
+
+    def missing(self, info: RepoInfo) -> Missing:
+        """What the cache lacks of a repository; looks at sizes, reads no content, asks no network."""
+
+    def remembered(self, repo_id: RepoId, revision: str) -> RepoInfo | None:
+        """What the Hub said of a revision when it was last downloaded; None if nothing was kept."""
+
+    def free_bytes(self) -> int:
+        """Bytes that may still be written to the cache's volume."""
+
+    def fetch(
+        self, info: RepoInfo, files: Sequence[HubFile], progress: Progress, trust: Trust = Trust.SIZE
+    ) -> FetchResult:
+        """Download the given files of a repository, verify each, and put everything in its place.
+
+        A content that is already there is only downloaded again when it fails what `trust` asks of it. The
+        snapshot and its ref appear when nothing of `info` is missing any more. Another process that fetches
+        the same file is waited for. `KeyboardInterrupt` passes through within a second; what was received
+        stays for the next try.
+
+        Raises:
+            MlxkError: (`DOWNLOAD_FAILED`) a file is not what the Hub promised, or is gone; (`NETWORK`) the
+                connection stayed lost; (`ACCESS_DENIED`, `AUTH`) the Hub refused a file;
+                (`INSUFFICIENT_DISK`) before the first byte where it can be known; (`PERMISSION`) the cache
+                cannot be written.
+        """
 
 
 class Host(Protocol):

@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: asking it, downloading from it, and the cache layout that its library shares."""
