@@ -4,10 +4,12 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from mlxk.domain.clone_steps import CopyMethod
 from mlxk.domain.compatibility import Runtimes
 from mlxk.domain.generation import Delta, GenerationRequest
+from mlxk.domain.manifest import Manifest, Origin
 from mlxk.domain.memory import MemoryFacts
-from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts
+from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
 from mlxk.domain.verification import Digest, FileVerdict
 
 __all__ = [
@@ -17,7 +19,9 @@ __all__ = [
     "Progress",
     "TextModel",
     "TextRuntime",
+    "TreeCopier",
     "Verifier",
+    "WorkspaceIntegrity",
     "WorkspaceStore",
 ]
 
@@ -61,6 +65,52 @@ class WorkspaceStore(ModelStore, Protocol):
         """The workspaces whose path begins with a prefix, names in the form they were asked for.
 
         A directory lists the workspaces in it, or is one itself.
+        """
+
+
+class WorkspaceIntegrity(Protocol):
+    """Tells whether workspaces still hold what their manifests recorded, and records it."""
+
+    def state(self, workspace: Path) -> WorkspaceState:
+        """What a workspace's manifest says of it, compared with what is there. Never raises for bad data.
+
+        Files that were only touched are read once and noted in the manifest; nothing else is written.
+        """
+
+    def pin(self, workspace: Path) -> Manifest:
+        """Make what a managed workspace holds now its clean state.
+
+        Raises:
+            InvalidInput: it has no manifest.
+            MlxkError: (`OPERATION`) something in it cannot be hashed; (`PERMISSION`, `INSUFFICIENT_DISK`)
+                the manifest cannot be written. The old manifest stays.
+        """
+
+    def found(self, workspace: Path, origin: Origin) -> Manifest:
+        """Give a directory just made its first manifest, with what it holds as its clean state.
+
+        Raises:
+            MlxkError: as for `pin`.
+        """
+
+
+class TreeCopier(Protocol):
+    """Copies a directory tree; cheap where the volume can share blocks."""
+
+    def copy(self, source: Path, target: Path, *, progress: "Progress") -> CopyMethod:
+        """Copy `source` to `target`, which must not exist; links become the files they lead to.
+
+        The copy is the user's to edit: files can be written to, and keep their mode otherwise and their
+        modification times; holes stay holes where the volume has them. `target` appears in one step, whole.
+        Where anything fails, and on an interruption, nothing is left behind.
+
+        Returns:
+            How the files were copied; where several ways were needed, the costliest of them.
+
+        Raises:
+            MlxkError: (`INSUFFICIENT_DISK`) the disk is full; (`INVALID_TARGET`) the target exists, lies in
+                the source, or its parent does not exist; (`CLONE_FAILED`) anything else, such as a link of
+                the source that leads nowhere or out of the model.
         """
 
 
