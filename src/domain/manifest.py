@@ -50,7 +50,6 @@ DEFAULT_EXCLUDE_PATTERNS = (
 _MAX_PATTERNS = 1000
 _MAX_PATTERN_LENGTH = 255
 _SHA = re.compile(r"sha256:[0-9a-f]{64}")
-_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 class Operation(Enum):
@@ -263,7 +262,7 @@ def path_problem(path: str) -> str | None:
         return "it holds a NUL character"
     if "\\" in path:
         return "it holds a backslash"
-    if path[0] == "/" or _DRIVE.match(path):
+    if path[0] == "/" or path[1:2] == ":":  # one character and a colon is a drive, whatever character
         return "it is absolute"
     if not {"", ".", ".."}.isdisjoint(path.split("/")):
         return "it has an empty, '.' or '..' part"
