@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
+from typing import TypeAlias
 
 from mlxk.domain.manifest import Baseline, IndexedFile
 from mlxk.domain.model import Cleanliness
@@ -160,6 +162,10 @@ def normal_form(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
+_Matcher: TypeAlias = Callable[[str], object]
+"""Answers None for a name that fits no pattern."""
+
+
 class Exclusions:
     """Exclude patterns at work on single names, in shell style; those for directories end in a slash.
 
@@ -167,9 +173,7 @@ class Exclusions:
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        patterns = tuple(patterns)
-        self._directories = _matcher(pattern[:-1] for pattern in patterns if pattern.endswith("/"))
-        self._files = _matcher(pattern for pattern in patterns if not pattern.endswith("/"))
+        self._directories, self._files = _matchers(tuple(patterns))
 
     def directory(self, name: str) -> bool:
         """Whether a directory of that name is left out, with all it holds."""
@@ -180,7 +184,16 @@ class Exclusions:
         return self._files(name) is not None
 
 
-def _matcher(patterns: Iterable[str]) -> Callable[[str], object]:
+@lru_cache(maxsize=8)
+def _matchers(patterns: tuple[str, ...]) -> tuple[_Matcher, _Matcher]:
+    """For directories and for files; most workspaces have the same patterns."""
+    return (
+        _matcher(pattern[:-1] for pattern in patterns if pattern.endswith("/")),
+        _matcher(pattern for pattern in patterns if not pattern.endswith("/")),
+    )
+
+
+def _matcher(patterns: Iterable[str]) -> _Matcher:
     alternatives = "|".join(map(fnmatch.translate, patterns))
     return re.compile(alternatives).match if alternatives else lambda _: None
 

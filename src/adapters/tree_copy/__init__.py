@@ -121,7 +121,7 @@ def _tree_of(source: Path) -> _Tree:
         MlxkError: (`CLONE_FAILED`) something in it cannot be part of a model.
     """
     root = os.path.abspath(source)  # noqa: PTH100
-    bounds = link_bounds(root)
+    links = _Links(link_bounds(root))
     directories, files = [], []
     pending = [""]
     while pending:
@@ -133,16 +133,42 @@ def _tree_of(source: Path) -> _Tree:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(path + "/")
                 else:
-                    files.append(_file(entry, path, bounds))
+                    files.append(_file(entry, path, links))
     return _Tree(tuple(directories), tuple(sorted(files, key=lambda file: file.path)))
 
 
-def _file(entry: os.DirEntry[str], path: str, bounds: tuple[str, ...]) -> _File:
+class _Links:
+    """Resolves links; those of a snapshot all lead to one directory, which is resolved once."""
+
+    def __init__(self, bounds: tuple[str, ...]) -> None:
+        self._bounds = bounds
+        self._real_directories: dict[str, str] = {}
+
+    def resolve(self, link: str) -> str | None:
+        """The real path that a link leads to, or None when that is out of bounds."""
+        target = os.readlink(link)  # noqa: PTH115
+        directory, _, name = f"{link.rpartition('/')[0]}/{target}".rpartition("/")
+        if target.startswith("/") or name in ("", ".", ".."):
+            real = os.path.realpath(link)
+        else:
+            real = f"{self._real(directory)}/{name}"
+            if os.path.islink(real):  # noqa: PTH114 - such as the blobs of the hub's shared store
+                real = os.path.realpath(real)
+        return real if real.startswith(self._bounds) else None
+
+    def _real(self, directory: str) -> str:
+        if directory not in self._real_directories:
+            self._real_directories[directory] = os.path.realpath(directory)
+        return self._real_directories[directory]
+
+
+def _file(entry: os.DirEntry[str], path: str, links: _Links) -> _File:
     real = entry.path
     if entry.is_symlink():
-        real = os.path.realpath(entry.path)
-        if not real.startswith(bounds):
+        resolved = links.resolve(entry.path)
+        if resolved is None:
             raise _not_a_model_file(path, "is a link that leads out of the model")
+        real = resolved
     try:
         status = os.stat(real)  # noqa: PTH116
     except FileNotFoundError as error:

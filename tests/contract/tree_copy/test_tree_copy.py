@@ -148,7 +148,9 @@ def test_stopped_in_the_middle_nothing_is_left(
 def test_links_out_of_the_model_or_to_nowhere_are_refused(bench: Bench, snapshot: Path) -> None:
     secret = bench.place.parent / f"{bench.place.name}-secret"
     secret.write_text("secret")
-    for link in (str(secret), "/etc/passwd", "../../../nowhere", "nowhere", "loop", "1_Pooling"):
+    (snapshot / "chain").symlink_to("config.json")
+    outside = (str(secret), f"../../../../{secret.name}", "/etc/passwd", "/", "..", "../..")
+    for link in (*outside, "../../../nowhere", "nowhere", "nowhere/x", "loop", "1_Pooling", "chain/x", "."):
         (snapshot / "loop").symlink_to(link)
         assert refusal(bench, snapshot, bench.place / "copy").kind is ErrorKind.CLONE_FAILED
         (snapshot / "loop").unlink()
@@ -165,6 +167,21 @@ def test_links_within_a_workspace_become_files(bench: Bench, progress: Recorder)
     bench.copier.copy(source, bench.place / "copy", progress=progress)
     assert content(bench.place / "copy") == {"a": b"a", "b": b"a", "c": b"a"}
     assert not (bench.place / "copy" / "b").is_symlink()
+
+
+def test_blobs_in_the_shared_store_of_the_cache_are_copied(
+    bench: Bench, snapshot: Path, progress: Recorder
+) -> None:
+    blob = (snapshot / "model.safetensors").resolve()
+    shared = bench.place / "shared" / "blobs" / blob.name
+    shared.parent.mkdir(parents=True)
+    blob.rename(shared)
+    blob.symlink_to(shared)
+    (snapshot / "absolute").symlink_to(blob)
+
+    bench.copier.copy(snapshot, bench.place / "copy", progress=progress)
+    assert content(bench.place / "copy") == content(snapshot)
+    assert not (bench.place / "copy" / "model.safetensors").is_symlink()
 
 
 def test_what_has_no_content_is_refused(bench: Bench, snapshot: Path) -> None:
