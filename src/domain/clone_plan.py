@@ -27,11 +27,9 @@ from mlxk.domain.clone_steps import (
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 from mlxk.domain.naming import directory_of
 from mlxk.domain.sizes import human_size
+from mlxk.domain.staging import COPY_NAME, DOWNLOAD_NAME, StagingState
 
 __all__ = [
-    "COPY_NAME",
-    "DOWNLOAD_NAME",
-    "SENTINEL_NAME",
     "Cleanup",
     "CloneObservation",
     "ClonePlan",
@@ -40,27 +38,12 @@ __all__ = [
     "Outcome",
     "Refused",
     "Space",
-    "StagingState",
     "TargetState",
     "clean_up",
     "plan_clone",
     "plan_lines",
-    "staging_path",
     "target_path",
 ]
-
-SENTINEL_NAME = ".mlxk-staging.json"
-"""The file that makes a staging directory ours; it is written first and removed last."""
-
-DOWNLOAD_NAME = "hub"
-"""Where in a staging directory the download goes, in the layout of the Hub's cache."""
-
-COPY_NAME = "workspace"
-"""Where in a staging directory the copy is made."""
-
-_STAGING_PREFIX = ".mlxk-staging-"
-_STAGING_DIGITS = 16
-
 
 # What is observed
 
@@ -80,24 +63,6 @@ class TargetState(Enum):
     def free(self) -> bool:
         """Whether a workspace can go there."""
         return self in (TargetState.ABSENT, TargetState.EMPTY)
-
-
-class StagingState(Enum):
-    """What is where the staging directory shall be.
-
-    An empty directory of that name, and one with nothing but our temporary files, count as `NONE`: a
-    process killed just then leaves them. `PUBLISHED` is what one killed after the rename leaves: the
-    sentinel says that the copy was about to be renamed, it is gone, and the target, where there is one, is a
-    workspace of that repository.
-    """
-
-    NONE = "none"
-    PARTIAL = "an unfinished download, or one of another commit"
-    HEALTHY = "a complete download of a healthy model"
-    UNHEALTHY = "a complete download of an unhealthy model"
-    PUBLISHED = "leftovers of a clone that was finished"
-    BUSY = "in use by another process"
-    FOREIGN = "not made by mlxk"
 
 
 class CommitSource(Enum):
@@ -155,7 +120,7 @@ class CloneObservation:
     Attributes:
         commit: which commit to clone (40 hex), None when nobody could say.
         snapshot: path of the cache's snapshot of that commit if it is complete, else None.
-        staging_path: see the function of that name.
+        staging_path: see `staging.staging_path`.
     """
 
     target: TargetState
@@ -344,15 +309,6 @@ def clean_up(plan: ClonePlan, outcome: Outcome) -> Cleanup:
 
 
 # Names
-
-
-def staging_path(spec: str, target: str) -> str:
-    """The staging directory for a spec (`org/name[@revision]`) and an absolute target: beside the target."""
-    import hashlib
-
-    identity = f"{spec}\0{target}".encode(errors="surrogateescape")
-    name = _STAGING_PREFIX + hashlib.sha256(identity).hexdigest()[:_STAGING_DIGITS]
-    return posixpath.join(posixpath.dirname(target), name)
 
 
 def target_path(repo: str, given: str | None, *, workspace_home: str | None, directory: str) -> str:

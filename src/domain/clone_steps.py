@@ -72,6 +72,8 @@ class DiscardCopy:
 class Download:
     """Download a commit into a directory with the layout of the Hub's cache, keeping what is there already.
 
+    First of all the sentinel stops calling the download complete.
+
     Attributes:
         size: bytes still to come, or None when that is not known.
         resumes: something is there already.

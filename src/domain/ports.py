@@ -1,6 +1,7 @@
 """What the use cases need from the world, as small protocols that adapters implement."""
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from mlxk.domain.generation import Delta, GenerationRequest
 from mlxk.domain.manifest import Manifest, Origin
 from mlxk.domain.memory import MemoryFacts
 from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
+from mlxk.domain.staging import Sentinel, StagingState
 from mlxk.domain.verification import Digest, FileVerdict
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Host",
     "ModelStore",
     "Progress",
+    "Staging",
     "TextModel",
     "TextRuntime",
     "TreeCopier",
@@ -112,6 +115,50 @@ class TreeCopier(Protocol):
                 the source, or its parent does not exist; (`CLONE_FAILED`) anything else, such as a link of
                 the source that leads nowhere or out of the model.
         """
+
+
+class Staging(Protocol):
+    """Staging directories, each under the path that `staging_path` gives it.
+
+    A process may be killed at any moment: what it leaves is ours by its sentinel, or empty. Only what is
+    ours is ever changed or removed; every method but `look` and `claimed` wants it claimed, and raises
+    MlxkError (`CLONE_FAILED`) for what is not ours.
+    """
+
+    def look(self, path: str) -> Sentinel | StagingState:
+        """What is there: a sentinel, or `NONE`, `BUSY` or `FOREIGN`. Nothing is changed."""
+
+    def claimed(self, path: str) -> AbstractContextManager[None]:
+        """Inside, no other process works in the directory, which is made where it does not exist.
+
+        Raises:
+            MlxkError: (`CLONE_FAILED`) another process works in it, or it cannot be made.
+        """
+
+    def create(self, path: str, spec: str, target: str) -> None:
+        """Make the directory, which may exist empty, ours."""
+
+    def clear(self, path: str) -> None:
+        """Remove everything but sentinel and download."""
+
+    def mark_downloading(self, path: str) -> None:
+        """Note that the download is not complete (any more)."""
+
+    def mark_complete(self, path: str, commit: str) -> None:
+        """Note that the download of a commit is complete."""
+
+    def publish(self, path: str, target: str) -> None:
+        """Note that it is about to happen, then rename the finished copy to the target.
+
+        Raises:
+            MlxkError: (`INVALID_TARGET`) the target is there by now, and no empty directory; the copy stays.
+        """
+
+    def discard(self, path: str) -> None:
+        """Remove the directory; from the first moment on its download no longer counts as complete."""
+
+    def remove(self, path: str) -> None:
+        """Remove the directory, its sentinel last."""
 
 
 class FactReader(Protocol):

@@ -6,7 +6,6 @@ does. A way that a pair of volumes does not have is tried once.
 
 import errno
 import os
-import secrets
 import shutil
 import stat
 import sys
@@ -82,7 +81,7 @@ class VolumeTreeCopier:
             raise _as_mlxk_error(error, source, target) from error
 
     def _copy(self, tree: "_Tree", target: Path, progress: Progress) -> CopyMethod:
-        temporary = target.parent / f".mlxk-copy-{secrets.token_hex(4)}"
+        temporary = target.parent / f".mlxk-copy-{os.urandom(4).hex()}"
         _make_parent_of(temporary, target)
         progress.start("copy", sum(file.status.st_size for file in tree.files))
         try:

@@ -22,12 +22,10 @@ from mlxk.domain.clone_plan import (
     Outcome,
     Refused,
     Space,
-    StagingState,
     TargetState,
     clean_up,
     plan_clone,
     plan_lines,
-    staging_path,
     target_path,
 )
 from mlxk.domain.clone_steps import (
@@ -45,6 +43,7 @@ from mlxk.domain.clone_steps import (
     WriteManifest,
 )
 from mlxk.domain.errors import ErrorKind, InvalidInput
+from mlxk.domain.staging import Sentinel, StagingState, staging_path, staging_state
 
 REPO, COMMIT, TARGET = "org/name", "c" * 40, "/home/me/name"
 STAGING = staging_path(REPO, TARGET)
@@ -100,12 +99,14 @@ class World:
         if staging is None or (not staging.sentinel and staging.empty):
             return StagingState.NONE
         assert staging.sentinel, "content without sentinel would never be removed"
-        if staging.publishing and staging.copy == "none":
-            return StagingState.PUBLISHED
-        if staging.complete:
-            assert staging.download == "complete"
-            return StagingState.HEALTHY if staging.healthy else StagingState.UNHEALTHY
-        return StagingState.PARTIAL
+        assert staging.download == "complete" or not staging.complete or staging.publishing
+        sentinel = Sentinel(REPO, TARGET, COMMIT if staging.complete else None, staging.publishing)
+        return staging_state(
+            sentinel,
+            commit=COMMIT,
+            download_healthy=staging.healthy,
+            copy_there=staging.copy != "none",
+        )
 
     def operations(self, step: Step) -> Iterator[None]:
         self.log.append(step)
@@ -466,6 +467,13 @@ def test_after_a_failure_the_retry_uses_what_was_kept() -> None:
             assert isinstance(again, ClonePlan)
             if complete:
                 assert Download not in kinds(again)
+
+
+def test_a_download_of_another_commit_is_one_to_go_on_from() -> None:
+    sentinel = Sentinel(REPO, TARGET, complete="d" * 40)
+    for commit in (COMMIT, None):
+        found = staging_state(sentinel, commit=commit, download_healthy=True, copy_there=False)
+        assert found is StagingState.PARTIAL
 
 
 # Names and methods
