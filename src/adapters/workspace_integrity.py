@@ -21,6 +21,7 @@ from mlxk.domain.manifest import (
 )
 from mlxk.domain.model import Cleanliness, WorkspaceState
 from mlxk.domain.workspace import (
+    RECALC_HINT,
     Doubt,
     Exclusions,
     FileHash,
@@ -62,18 +63,27 @@ class DiskIntegrity:
                 f"{workspace} has no recorded state to renew: {manifest.message}.",
                 hint="only what `mlxk clone` and `mlxk convert` make has one",
             )
-        return _pin(str(workspace), manifest)
+        renewed = _pinned(str(workspace), manifest)
+        if isinstance(renewed, Obstacle):
+            raise _unhashable(renewed)
+        return _write(str(workspace), renewed)
 
     def found(self, workspace: Path, origin: Origin) -> Manifest:
         """Give a directory just made its first manifest, with what it holds as its clean state.
 
+        One that cannot be hashed, such as a damaged model that is cloned to be repaired, gets a manifest
+        without content hash, so that its state is unknown until it is pinned.
+
         Raises:
-            MlxkError: (`OPERATION`) something in it cannot be hashed; (`PERMISSION`) the manifest cannot be
-                written, (`INSUFFICIENT_DISK`) for lack of space.
+            MlxkError: (`PERMISSION`, `INSUFFICIENT_DISK`) the manifest cannot be written.
         """
         from importlib.metadata import version
 
-        return _pin(str(workspace), origin.manifest(version("mlxk"), _now()))
+        new = origin.manifest(version("mlxk"), _now())
+        first = _pinned(str(workspace), new)
+        if isinstance(first, Obstacle):
+            return _write(str(workspace), new)
+        return _write(str(workspace), replace(first, tensor_digests=origin.tensor_digests))
 
 
 def _now() -> str:
@@ -83,7 +93,7 @@ def _now() -> str:
 def _check(workspace: str, manifest: Manifest) -> Verdict:
     baseline = manifest.baseline
     if isinstance(baseline, Refusal):
-        return Verdict(Cleanliness.UNKNOWN, baseline.message)
+        return Verdict(Cleanliness.UNKNOWN, f"{baseline.message}; {RECALC_HINT}")
     verdict = _settle(baseline, walk(workspace, Exclusions(baseline.exclude_patterns)))
     if verdict.heal:
         _heal(workspace, manifest, baseline.with_mtimes(verdict.heal))
@@ -109,32 +119,37 @@ def _heal(workspace: str, manifest: Manifest, baseline: Baseline) -> None:
         return
 
 
-def _pin(workspace: str, manifest: Manifest) -> Manifest:
+def _pinned(workspace: str, manifest: Manifest) -> Manifest | Obstacle:
     known = manifest.baseline
     patterns = known.exclude_patterns if isinstance(known, Baseline) else DEFAULT_EXCLUDE_PATTERNS
     index = _index(walk(workspace, Exclusions(patterns)))
+    if isinstance(index, Obstacle):
+        return index
     content_hash = aggregate(FileHash(file.path, file.sha) for file in index)
-    renewed = pinned(manifest, Baseline(index, patterns), content_hash, _now())
-    try:
-        write_manifest(workspace, renewed)
-    except OSError as error:
-        raise _unwritable(workspace, error) from error
-    return renewed
+    return pinned(manifest, Baseline(index, patterns), content_hash, _now())
 
 
-def _index(walked: Walked) -> tuple[IndexedFile, ...]:
+def _index(walked: Walked) -> tuple[IndexedFile, ...] | Obstacle:
     seen = walked.tree
     if seen.obstacles:
-        raise _unhashable(seen.obstacles[0])
+        return seen.obstacles[0]
     index = [IndexedFile(path, 0, 0, sha) for path, sha in seen.links.items()]
     for path, stamp in seen.files.items():
         if problem := path_problem(path):
-            raise _unhashable(Obstacle(ascii(path), problem, "rename it"))
+            return Obstacle(ascii(path), problem, "rename it")
         sha = walked.hash_file(path)
         if isinstance(sha, Obstacle):
-            raise _unhashable(sha)
+            return sha
         index.append(IndexedFile(path, stamp.size, stamp.mtime_ns, sha))
     return tuple(sorted(index, key=lambda file: file.path))
+
+
+def _write(workspace: str, manifest: Manifest) -> Manifest:
+    try:
+        write_manifest(workspace, manifest)
+    except OSError as error:
+        raise _unwritable(workspace, error) from error
+    return manifest
 
 
 def _unhashable(obstacle: Obstacle) -> MlxkError:

@@ -177,6 +177,7 @@ class Origin:
             baseline=Refusal(Flaw.NO_INDEX),
             tensor_digests=self.tensor_digests,
             recipe=self.recipe,
+            extra={"hash_algorithm": HASH_ALGORITHM},
         )
 
 
@@ -236,10 +237,9 @@ def pinned(manifest: Manifest, baseline: Baseline, content_hash: str, moment: st
     notice other tensors under the same header.
     """
     before = manifest.baseline.files if isinstance(manifest.baseline, Baseline) else ()
-    fresh = not before and manifest.content_hash is None
     after = {file.path: file for file in baseline.files}
     same = {file.path for file in before if _stamped(file) == _stamped(after.get(file.path))}
-    digests = {path: sha256 for path, sha256 in manifest.tensor_digests.items() if fresh or path in same}
+    digests = {path: sha256 for path, sha256 in manifest.tensor_digests.items() if path in same}
     return replace(
         manifest,
         baseline=baseline,

@@ -92,8 +92,11 @@ class WorkspaceIntegrity(Protocol):
     def found(self, workspace: Path, origin: Origin) -> Manifest:
         """Give a directory just made its first manifest, with what it holds as its clean state.
 
+        One that cannot be hashed gets a manifest without content hash: damaged models are cloned to be
+        repaired.
+
         Raises:
-            MlxkError: as for `pin`.
+            MlxkError: (`PERMISSION`, `INSUFFICIENT_DISK`) the manifest cannot be written.
         """
 
 

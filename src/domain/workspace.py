@@ -20,6 +20,7 @@ from mlxk.domain.model import Cleanliness
 __all__ = [
     "MAX_CONTENT",
     "MAX_HEADER",
+    "RECALC_HINT",
     "Doubt",
     "Exclusions",
     "FileHash",
@@ -43,7 +44,7 @@ MAX_CONTENT = 1024**3
 MAX_HEADER = 100 * 1024 * 1024
 """Bytes a safetensors header may have to be hashed. Part of v2."""
 
-_RECALC = "`mlxk show NAME --recalc-hash` pins what is there now"
+RECALC_HINT = "`mlxk show NAME --recalc-hash` pins what is there now"
 
 
 class HashKind(Enum):
@@ -234,7 +235,7 @@ def decide(baseline: Baseline, seen: SeenTree, hashed: Mapping[str, str | Obstac
 
 
 def _modified(change: str, heal: Mapping[str, int] | None = None) -> Verdict:
-    return Verdict(Cleanliness.MODIFIED, f"{change}; {_RECALC}", heal or {})
+    return Verdict(Cleanliness.MODIFIED, f"{change}; {RECALC_HINT}", heal or {})
 
 
 def _visible_changes(baseline: Baseline, seen: SeenTree) -> Iterator[str]:

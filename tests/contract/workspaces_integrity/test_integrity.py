@@ -265,6 +265,24 @@ def test_a_bad_header_is_unknown(integrity: DiskIntegrity, workspace: Path, head
     assert "model.safetensors" in refused.value.message
 
 
+def test_a_damaged_model_gets_a_manifest_too(integrity: DiskIntegrity, workspace: Path) -> None:
+    weights = workspace / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_text("version https://git-lfs.github.com/spec/v1")
+
+    manifest = integrity.found(workspace, ORIGIN)
+    assert (manifest.source_repo, manifest.content_hash) == ("org/model", None)
+    assert read_manifest(str(workspace)) == manifest
+    state = integrity.state(workspace)
+    assert (state.managed, state.origin, state.cleanliness) == (True, "org/model", Cleanliness.UNKNOWN)
+    assert state.hint
+    assert "--recalc-hash" in state.hint
+
+    weights.write_bytes(whole)
+    assert not integrity.pin(workspace).tensor_digests  # nobody knows any more
+    assert cleanliness(integrity, workspace) is Cleanliness.CLEAN
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "../elsewhere", "../ws-sibling/x", "sub/../../elsewhere"])
 @pytest.mark.parametrize("name", ["escape.txt", "escape.log"])
 def test_a_link_that_leads_outside_is_unknown_and_not_followed(
