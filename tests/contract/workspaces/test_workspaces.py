@@ -112,7 +112,7 @@ def test_names_are_absolute_even_when_the_home_is_not(home: Path, monkeypatch: p
 def test_an_unreadable_directory_hides_no_other(tmp_path_factory: pytest.TempPathFactory) -> None:
     base = tmp_path_factory.mktemp("open")
     for directory in (base, *base.parents[:3]):
-        if directory.name.startswith(("pytest", "open")):
+        if directory.name.startswith(("pytest", "popen", "open")):
             directory.chmod(0o755)
     workspace(base, "open")
     workspace(base, "closed").chmod(0)
