@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from mlxk.adapters.bounded_read import describe, open_regular, read_bounded, read_start
+from mlxk.adapters.model_bounds import link_bounds, repository_of
 from mlxk.adapters.model_card import MAX_CARD, parse_card
 from mlxk.adapters.safetensors_header import read_header
 from mlxk.domain.model import (
@@ -29,7 +30,7 @@ from mlxk.domain.model import (
     SnapshotFacts,
     Source,
 )
-from mlxk.domain.naming import is_cache_directory, name_of
+from mlxk.domain.naming import name_of
 
 __all__ = ["DOCUMENT_NAMES", "MAX_DOCUMENT", "MAX_FILES", "SnapshotReader", "parse_document"]
 
@@ -84,7 +85,7 @@ class SnapshotReader:
         """
         if record.problem is not None:
             return _facts_without_snapshot(record)
-        scan = _Scan(record.path, _repository_of(record.path))
+        scan = _Scan(record.path, repository_of(record.path))
         scan.walk()
         files = scan.files
         if _has_gaps(files, scan.documents):
@@ -103,14 +104,6 @@ class SnapshotReader:
 def _facts_without_snapshot(record: ModelRecord) -> SnapshotFacts:
     partial = _partial_blobs(record.path) if record.source is Source.CACHE else []
     return SnapshotFacts(name=record.name, files=tuple(partial), unreadable=((".", record.problem or ""),))
-
-
-def _repository_of(directory: str) -> str | None:
-    """The cached repository that a directory is a snapshot of, going by the cache's layout."""
-    snapshots, _, _ = directory.rpartition("/")
-    repository, _, last = snapshots.rpartition("/")
-    _, _, name = repository.rpartition("/")
-    return repository if last == "snapshots" and is_cache_directory(name) else None
 
 
 def _name(record: ModelRecord, repository: str | None) -> str:
@@ -206,10 +199,7 @@ class _Scan:
 
     def _holds(self, real_path: str) -> bool:
         if not self._bounds:
-            inside = [self.root]
-            if self.repository:  # a repository or its blobs may have been moved to another volume
-                inside = [self.repository.rpartition("/")[0], self.repository, f"{self.repository}/blobs"]
-            self._bounds = tuple(os.path.realpath(directory).rstrip("/") + "/" for directory in inside)
+            self._bounds = link_bounds(self.root)
         return real_path.startswith(self._bounds)
 
     def _take(

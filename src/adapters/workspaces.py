@@ -1,27 +1,25 @@
 """Workspaces, read side: flat directories with one model each, managed (with a manifest) or not."""
 
 import errno
-import fnmatch
-import json
 import os
 import re
-import stat
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-from mlxk.adapters.bounded_read import describe, read_bounded
+from mlxk.adapters.bounded_read import describe
+from mlxk.adapters.workspace_manifest import read_manifest, state_of
 from mlxk.domain.errors import ErrorKind, MlxkError, ModelNotFound
-from mlxk.domain.model import Cleanliness, Invalid, JsonObject, ModelRecord, Source, WorkspaceState
+from mlxk.domain.manifest import MANIFEST_NAME, Refusal
+from mlxk.domain.model import ModelRecord, Source, WorkspaceState
+from mlxk.domain.ports import WorkspaceIntegrity
 
 __all__ = ["MANIFEST_NAME", "WorkspaceHome", "read_state"]
 
-MANIFEST_NAME = ".mlxk_workspace.json"
-
-_MAX_MANIFEST = 64 * 1024 * 1024
-_HASH_ALGORITHM = "v2"
-_CONTENT_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _WEIGHTS = re.compile(r".*\.(safetensors|gguf|npz)|pytorch_model.*\.bin", re.DOTALL)
+
+_State: TypeAlias = Callable[[Path], WorkspaceState]
+"""What a workspace's manifest says of it, compared with what is there or not."""
 
 
 class WorkspaceHome:
@@ -32,10 +30,13 @@ class WorkspaceHome:
 
     Args:
         root: the home; None, or one that does not exist, holds nothing.
+        integrity: tells whether workspaces are clean. Without one, as for completion, which is after names
+            only, that stays unknown and no file is looked at.
     """
 
-    def __init__(self, root: Path | None) -> None:
+    def __init__(self, root: Path | None, integrity: WorkspaceIntegrity | None = None) -> None:
         self._root = root
+        self._state: _State = read_state if integrity is None else integrity.state
 
     def records(self) -> Sequence[ModelRecord]:
         """Every workspace of the home, sorted by name.
@@ -46,7 +47,7 @@ class WorkspaceHome:
         if self._root is None:
             return ()
         try:
-            return _children(os.path.abspath(self._root))  # noqa: PTH100 - names hold no `..`
+            return _children(self._state, os.path.abspath(self._root))  # noqa: PTH100 - names hold no `..`
         except OSError as error:
             raise MlxkError(
                 ErrorKind.PERMISSION,
@@ -77,7 +78,7 @@ class WorkspaceHome:
                 cannot be read.
         """
         try:
-            record = _record_of(_absolute(path), _display(path))
+            record = _record_of(self._state, _absolute(path), _display(path))
         except PermissionError as error:
             raise _unreadable(path, error) from error
         except NotADirectoryError as error:
@@ -100,11 +101,11 @@ class WorkspaceHome:
         absolute = _absolute(prefix)
         try:
             if os.path.isdir(absolute):  # noqa: PTH112 - tolerates any text
-                itself = _record_of(absolute, _display(prefix))
-                return (itself,) if itself else _children(absolute, _display(prefix))
+                itself = _record_of(self._state, absolute, _display(prefix))
+                return (itself,) if itself else _children(self._state, absolute, _display(prefix))
             parent, _, beginning = absolute.rpartition("/")
             shown = _display(prefix)
-            found = _children(parent or "/", shown and (shown.rpartition("/")[0] or "."))
+            found = _children(self._state, parent or "/", shown and (shown.rpartition("/")[0] or "."))
         except OSError as error:
             raise _unreadable(prefix, error) from error
         return [record for record in found if record.path.rpartition("/")[2].startswith(beginning)]
@@ -130,7 +131,7 @@ def _not_a_workspace(message: str) -> MlxkError:
     )
 
 
-def _children(directory: str, shown: str | None = None) -> list[ModelRecord]:
+def _children(state: _State, directory: str, shown: str | None = None) -> list[ModelRecord]:
     """The workspaces directly in a directory, sorted; none when it does not exist.
 
     Raises:
@@ -145,7 +146,7 @@ def _children(directory: str, shown: str | None = None) -> list[ModelRecord]:
         display = None if shown is None else f"{shown.rstrip('/')}/{name}"
         path = f"{directory.rstrip('/')}/{name}"
         try:
-            record = _record_of(path, display)
+            record = _record_of(state, path, display)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -164,7 +165,7 @@ def _children(directory: str, shown: str | None = None) -> list[ModelRecord]:
     return found
 
 
-def _record_of(path: str, display: str | None) -> ModelRecord | None:
+def _record_of(state: _State, path: str, display: str | None) -> ModelRecord | None:
     """The record of a directory, or None when it holds no model.
 
     Raises:
@@ -173,103 +174,13 @@ def _record_of(path: str, display: str | None) -> ModelRecord | None:
     names = frozenset(os.listdir(path))  # noqa: PTH208 - names only
     if not names & {"config.json", MANIFEST_NAME} and not any(map(_WEIGHTS.fullmatch, names)):
         return None
-    state = read_state(Path(path)) if MANIFEST_NAME in names else WorkspaceState(managed=False)
-    return ModelRecord(path, path, Source.WORKSPACE, display_name=display, workspace=state)
+    found = state(Path(path)) if MANIFEST_NAME in names else WorkspaceState(managed=False)
+    return ModelRecord(path, path, Source.WORKSPACE, display_name=display, workspace=found)
 
 
 def read_state(workspace: Path) -> WorkspaceState:
-    """What a workspace's manifest says of it. Any manifest that cannot be used counts as none."""
-    manifest = _manifest(workspace / MANIFEST_NAME)
-    if manifest.get("managed") is not True:
+    """What a workspace's manifest says of it, unchecked. Any manifest that cannot be used counts as none."""
+    manifest = read_manifest(str(workspace))
+    if isinstance(manifest, Refusal):
         return WorkspaceState(managed=False)
-    content_hash = _text(manifest, "content_hash")
-    return WorkspaceState(
-        managed=True,
-        origin=_text(manifest, "source_repo"),
-        content_hash=content_hash if content_hash and _CONTENT_HASH.fullmatch(content_hash) else None,
-        hash_modified=_text(manifest, "hash_modified"),
-        cleanliness=_cleanliness(workspace, manifest),
-    )
-
-
-def _manifest(file: Path) -> JsonObject:
-    content = Invalid("a link") if file.is_symlink() else read_bounded(file, _MAX_MANIFEST)
-    if isinstance(content, Invalid):
-        return {}
-    try:
-        value: object = json.loads(content.decode())
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _text(manifest: JsonObject, key: str) -> str | None:
-    value = manifest.get(key)
-    return value if isinstance(value, str) and value else None
-
-
-def _cleanliness(workspace: Path, manifest: JsonObject) -> Cleanliness:
-    """`CLEAN` when every file still has its recorded size and modification time, and there is no other.
-
-    Everything else needs hashing and is `UNKNOWN` here. Nothing the manifest names is opened or looked up:
-    its entries are only compared with what the walk found.
-    """
-    if manifest.get("hash_algorithm") != _HASH_ALGORITHM:
-        return Cleanliness.UNKNOWN
-    recorded = _recorded(manifest.get("file_index"))
-    patterns = manifest.get("exclude_patterns")
-    if not recorded or not isinstance(patterns, list):
-        return Cleanliness.UNKNOWN
-    try:
-        found = dict(
-            _stat_tree(str(workspace), [pattern for pattern in patterns if isinstance(pattern, str)])
-        )
-    except OSError:
-        return Cleanliness.UNKNOWN
-    return Cleanliness.CLEAN if found == recorded else Cleanliness.UNKNOWN
-
-
-def _recorded(index: object) -> dict[str, tuple[int, int]]:
-    """Path to size and mtime; empty when an entry is malformed or named twice."""
-    if not isinstance(index, list):
-        return {}
-    recorded: dict[str, tuple[int, int]] = {}
-    for entry in index:
-        match entry:
-            case {"path": str(path), "size": int(size), "mtime_ns": int(mtime_ns)} if path not in recorded:
-                recorded[path] = (size, mtime_ns)
-            case _:
-                return {}
-    return recorded
-
-
-def _stat_tree(
-    directory: str, patterns: Sequence[str], prefix: str = ""
-) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Size and mtime of every file that is not excluded, links unfollowed; paths are POSIX and NFC.
-
-    Raises:
-        OSError: something cannot be looked at, or is a link, which a stat cannot vouch for.
-    """
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            is_directory = entry.is_dir(follow_symlinks=False)
-            if _excluded(entry.name, patterns, is_directory=is_directory):
-                continue
-            path = prefix + entry.name
-            if is_directory:
-                yield from _stat_tree(entry.path, patterns, path + "/")
-                continue
-            status = entry.stat(follow_symlinks=False)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(0, "Not a regular file")
-            yield unicodedata.normalize("NFC", path), (status.st_size, status.st_mtime_ns)
-
-
-def _excluded(name: str, patterns: Sequence[str], *, is_directory: bool) -> bool:
-    """Whether a name fits a pattern; those for directories end in a slash."""
-    return any(
-        fnmatch.fnmatchcase(name, pattern.removesuffix("/"))
-        for pattern in patterns
-        if pattern.endswith("/") == is_directory
-    )
+    return state_of(manifest)

@@ -11,6 +11,7 @@ from mlxk.adapters.bundled import BundledModels
 from mlxk.adapters.hf_cache import HuggingFaceCache, cache_root
 from mlxk.adapters.host import ThisMachine
 from mlxk.adapters.snapshot_facts import SnapshotReader
+from mlxk.adapters.workspace_integrity import DiskIntegrity
 from mlxk.adapters.workspaces import WorkspaceHome
 from mlxk.app.catalog import Catalog
 from mlxk.app.inspection import Inspector
@@ -70,7 +71,8 @@ class Container(containers.DeclarativeContainer):
     settings = providers.Singleton(Settings.from_environment, environ)
     cache_directory = providers.Singleton(cache_root, environ)
     cache = providers.Singleton(HuggingFaceCache, cache_directory)
-    workspaces = providers.Singleton(WorkspaceHome, settings.provided.workspace_home)
+    integrity = providers.Singleton(DiskIntegrity)
+    workspaces = providers.Singleton(WorkspaceHome, settings.provided.workspace_home, integrity)
     bundled = providers.Singleton(BundledModels)
     reader = providers.Singleton(SnapshotReader)
     host = providers.Singleton(ThisMachine, remembered)

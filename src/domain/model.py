@@ -273,6 +273,7 @@ class WorkspaceState:
         origin: the repository it came from.
         content_hash: `sha256:<64 hex>` as recorded.
         hash_modified: when the hash was last taken, as recorded.
+        hint: why it is not clean, and what helps; None when it is, or was not checked.
     """
 
     managed: bool
@@ -280,6 +281,7 @@ class WorkspaceState:
     content_hash: str | None = None
     hash_modified: str | None = None
     cleanliness: Cleanliness = Cleanliness.UNKNOWN
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

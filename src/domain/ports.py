@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlxk.domain.clone_steps import CopyMethod
     from mlxk.domain.compatibility import Runtimes
     from mlxk.domain.generation import Delta, GenerationRequest
     from mlxk.domain.hub import FetchResult, HubFile, Missing, RepoInfo, Trust
+    from mlxk.domain.manifest import Manifest, Origin
     from mlxk.domain.memory import MemoryFacts
-    from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts
+    from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
     from mlxk.domain.naming import RepoId
+    from mlxk.domain.staging import Sentinel, StagingState
     from mlxk.domain.verification import Digest, FileVerdict
 
 __all__ = [
@@ -23,9 +27,12 @@ __all__ = [
     "Hub",
     "ModelStore",
     "Progress",
+    "Staging",
     "TextModel",
     "TextRuntime",
+    "TreeCopier",
     "Verifier",
+    "WorkspaceIntegrity",
     "WorkspaceStore",
 ]
 
@@ -70,6 +77,99 @@ class WorkspaceStore(ModelStore, Protocol):
 
         A directory lists the workspaces in it, or is one itself.
         """
+
+
+class WorkspaceIntegrity(Protocol):
+    """Tells whether workspaces still hold what their manifests recorded, and records it."""
+
+    def state(self, workspace: Path) -> WorkspaceState:
+        """What a workspace's manifest says of it, compared with what is there. Never raises for bad data.
+
+        Files that were only touched are read once and noted in the manifest; nothing else is written.
+        """
+
+    def pin(self, workspace: Path) -> Manifest:
+        """Make what a managed workspace holds now its clean state.
+
+        Raises:
+            InvalidInput: it has no manifest.
+            MlxkError: (`OPERATION`) something in it cannot be hashed; (`PERMISSION`, `INSUFFICIENT_DISK`)
+                the manifest cannot be written. The old manifest stays.
+        """
+
+    def found(self, workspace: Path, origin: Origin) -> Manifest:
+        """Give a directory just made its first manifest, with what it holds as its clean state.
+
+        One that cannot be hashed gets a manifest without content hash: damaged models are cloned to be
+        repaired.
+
+        Raises:
+            MlxkError: (`PERMISSION`, `INSUFFICIENT_DISK`) the manifest cannot be written.
+        """
+
+
+class TreeCopier(Protocol):
+    """Copies a directory tree; cheap where the volume can share blocks."""
+
+    def copy(self, source: Path, target: Path, *, progress: Progress) -> CopyMethod:
+        """Copy `source` to `target`, which must not exist; links become the files they lead to.
+
+        The copy is the user's to edit: files can be written to, and keep their mode otherwise and their
+        modification times; holes stay holes where the volume has them. `target` appears in one step, whole.
+        Where anything fails, and on an interruption, nothing is left behind.
+
+        Returns:
+            How the files were copied; where several ways were needed, the costliest of them.
+
+        Raises:
+            MlxkError: (`INSUFFICIENT_DISK`) the disk is full; (`INVALID_TARGET`) the target exists, lies in
+                the source, or its parent does not exist; (`CLONE_FAILED`) anything else, such as a link of
+                the source that leads nowhere or out of the model.
+        """
+
+
+class Staging(Protocol):
+    """Staging directories, each under the path that `staging_path` gives it.
+
+    A process may be killed at any moment: what it leaves is ours by its sentinel, or empty. Only what is
+    ours is ever changed or removed; every method but `look` and `claimed` wants it claimed, and raises
+    MlxkError (`CLONE_FAILED`) for what is not ours.
+    """
+
+    def look(self, path: str) -> Sentinel | StagingState:
+        """What is there: a sentinel, or `NONE`, `BUSY` or `FOREIGN`. Nothing is changed."""
+
+    def claimed(self, path: str) -> AbstractContextManager[None]:
+        """Inside, no other process works in the directory, which is made where it does not exist.
+
+        Raises:
+            MlxkError: (`CLONE_FAILED`) another process works in it, or it cannot be made.
+        """
+
+    def create(self, path: str, spec: str, target: str) -> None:
+        """Make the directory, which may exist empty, ours."""
+
+    def clear(self, path: str) -> None:
+        """Remove everything but sentinel and download."""
+
+    def mark_downloading(self, path: str) -> None:
+        """Note that the download is not complete (any more)."""
+
+    def mark_complete(self, path: str, commit: str) -> None:
+        """Note that the download of a commit is complete."""
+
+    def publish(self, path: str, target: str) -> None:
+        """Note that it is about to happen, then rename the finished copy to the target.
+
+        Raises:
+            MlxkError: (`INVALID_TARGET`) the target is there by now, and no empty directory; the copy stays.
+        """
+
+    def discard(self, path: str) -> None:
+        """Remove the directory; from the first moment on its download no longer counts as complete."""
+
+    def remove(self, path: str) -> None:
+        """Remove the directory, its sentinel last."""
 
 
 class FactReader(Protocol):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlxk.adapters.bundled import BundledModels
+from mlxk.adapters.workspace_integrity import DiskIntegrity
 from mlxk.adapters.workspaces import MANIFEST_NAME, WorkspaceHome, read_state
 from mlxk.domain.errors import ErrorKind, MlxkError, ModelNotFound
 from mlxk.domain.model import Cleanliness, Source, WorkspaceState
@@ -15,6 +16,7 @@ from tests.contract.cache.conftest import without_root_rights
 
 CONTENT_HASH = "sha256:" + "a" * 64
 PATTERNS = [".git/", ".hf_cache/", MANIFEST_NAME, "*.log", "._*", ".DS_Store"]
+HEADER = (2).to_bytes(8, "little") + b"{}"
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def workspace(parent: Path, name: str) -> Path:
     path = parent / name
     (path / "sub").mkdir(parents=True)
     (path / "config.json").write_text('{"model_type": "llama"}')
-    (path / "model.safetensors").write_bytes(b"weights")
+    (path / "model.safetensors").write_bytes(HEADER)
     (path / "sub" / "notes.txt").write_text("notes")
     return path
 
@@ -186,71 +188,25 @@ def test_a_manifest_says_where_a_workspace_came_from(home: Path) -> None:
     path = workspace(home, "ws")
     manifest(path)
 
-    assert read_state(path) == WorkspaceState(
-        True, "org/model", CONTENT_HASH, "2026-01-02T03:04:05Z", Cleanliness.CLEAN
-    )
+    assert read_state(path) == WorkspaceState(True, "org/model", CONTENT_HASH, "2026-01-02T03:04:05Z")
 
 
-def test_what_the_patterns_exclude_does_not_count(home: Path) -> None:
+def test_only_with_integrity_is_a_workspace_looked_into(home: Path) -> None:
     path = workspace(home, "ws")
     manifest(path)
-    for name in (".git/HEAD", "sub/.hf_cache/x", "run.log", "sub/.DS_Store", "._config.json"):
-        (path / name).parent.mkdir(exist_ok=True)
-        (path / name).write_text("x")
+    integrity = DiskIntegrity()
+    integrity.pin(path)
 
-    assert read_state(path).cleanliness is Cleanliness.CLEAN
-
-
-@pytest.mark.parametrize(
-    "change", ["added", "missing", "size", "mtime", "link", "no index", "other algorithm"]
-)
-def test_anything_a_stat_cannot_vouch_for_is_unknown(home: Path, change: str) -> None:
-    path = workspace(home, "ws")
-    manifest(path)
-    weights = path / "model.safetensors"
-    match change:
-        case "added":
-            (path / "new.txt").write_text("")
-        case "missing":
-            weights.unlink()
-        case "size":
-            status = weights.stat()
-            weights.write_bytes(b"other weights")
-            os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
-        case "mtime":
-            os.utime(weights, ns=(1, 1))
-        case "link":
-            weights.rename(path.parent / "elsewhere")
-            weights.symlink_to(path.parent / "elsewhere")
-        case "no index":
-            manifest(path, file_index=None)
-        case "other algorithm":
-            manifest(path, hash_algorithm="v1")
-
-    state = read_state(path)
-    assert state.managed
-    assert state.cleanliness is Cleanliness.UNKNOWN
-
-
-@pytest.mark.parametrize(
-    "index",
-    [
-        [],
-        {},
-        [1],
-        [{"path": "config.json"}],
-        [{"path": 1, "size": 2, "mtime_ns": 3}],
-        [{"path": "../../../etc/passwd", "size": 1, "mtime_ns": 1}],
-        [{"path": "/etc/passwd", "size": 1, "mtime_ns": 1}],
-        [{"path": "a", "size": 1, "mtime_ns": 1}, {"path": "a", "size": 1, "mtime_ns": 1}],
-    ],
-    ids=str,
-)
-def test_a_malformed_index_is_unknown(home: Path, index: object) -> None:
-    path = workspace(home, "ws")
-    manifest(path, file_index=index)
-
-    assert read_state(path).cleanliness is Cleanliness.UNKNOWN
+    for store, expected in (
+        (WorkspaceHome(home), Cleanliness.UNKNOWN),
+        (WorkspaceHome(home, integrity), Cleanliness.CLEAN),
+    ):
+        records = [*store.records(), store.record_at(str(path)), *store.under(str(path))]
+        assert [record.workspace and record.workspace.cleanliness for record in records] == [expected] * 3
+    (path / "config.json").write_text("{}")
+    (record,) = WorkspaceHome(home, integrity).records()
+    assert record.workspace
+    assert record.workspace.cleanliness is Cleanliness.MODIFIED
 
 
 @pytest.mark.parametrize(
