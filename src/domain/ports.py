@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from mlxk.domain.hub import Trust
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from mlxk.domain.clone_steps import CopyMethod
     from mlxk.domain.compatibility import Runtimes
     from mlxk.domain.generation import Delta, GenerationRequest
-    from mlxk.domain.hub import FetchResult, HubFile, Missing, RepoInfo, Trust
+    from mlxk.domain.hub import FetchResult, HubFile, Missing, RepoInfo
     from mlxk.domain.manifest import Manifest, Origin
     from mlxk.domain.memory import MemoryFacts
     from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
