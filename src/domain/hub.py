@@ -8,12 +8,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.naming import RepoId
 from mlxk.domain.sizes import human_size
-from mlxk.domain.verification import Digest, DigestKind, expected_digest
+from mlxk.domain.verification import Digest, DigestKind, Trust, expected_digest
 
 __all__ = [
     "DEFAULT_REVISION",
@@ -23,7 +22,6 @@ __all__ = [
     "Missing",
     "RepoInfo",
     "RetryPolicy",
-    "Trust",
     "bytes_to_download",
     "check_file_names",
     "hub_file",
@@ -260,13 +258,6 @@ def bytes_to_download(files: Sequence[HubFile], held: Holdings, trust: "Trust") 
 
 def _usable(begun: int, size: int) -> int:
     return begun if begun <= size else 0
-
-
-class Trust(Enum):
-    """How much a content that is already there must show before it is not downloaded again."""
-
-    SIZE = "its size is right"
-    DIGEST = "its digest is right"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from mlxk.domain.hub import Trust
+from mlxk.domain.verification import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence

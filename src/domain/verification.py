@@ -11,7 +11,7 @@ from enum import Enum
 
 from mlxk.domain.model import FileFact
 
-__all__ = ["Digest", "DigestKind", "FileVerdict", "Outcome", "expected_digest", "verifiable"]
+__all__ = ["Digest", "DigestKind", "FileVerdict", "Outcome", "Trust", "expected_digest", "verifiable"]
 
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -37,6 +37,13 @@ class Outcome(Enum):
     MATCHES = "matches"
     DIFFERS = "differs"
     UNREADABLE = "unreadable"
+
+
+class Trust(Enum):
+    """How much a content that is already there must show before it is not downloaded again."""
+
+    SIZE = "its size is right"
+    DIGEST = "its digest is right"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from mlxk.domain.hub import (
     HubFile,
     Missing,
     RepoInfo,
-    Trust,
     bytes_to_download,
     check_file_names,
     missing,
@@ -30,7 +29,7 @@ from mlxk.domain.hub import (
 )
 from mlxk.domain.naming import RepoId
 from mlxk.domain.ports import Progress
-from mlxk.domain.verification import DigestKind
+from mlxk.domain.verification import DigestKind, Trust
 
 __all__ = ["HubCacheFetcher"]
 

@@ -19,6 +19,9 @@ TOKEN = "hf_anna_token"
 CONFIG = b'{"model_type": "qwen3"}'
 WEIGHTS = b"w" * 1000
 
+PROMPTLY = 8
+"""Seconds that tell an answer of ours from the client's own time limit (10), even on a busy machine."""
+
 
 @pytest.fixture(autouse=True)
 def _models(server: HubServer) -> None:
@@ -176,7 +179,7 @@ def test_a_silent_hub_is_given_up_at_once(server: HubServer) -> None:
     failure = _failure(HuggingFaceHub(endpoint=server.url, timeout=0.3), "org/model")
     assert failure.kind is ErrorKind.NETWORK
     assert "in time" in failure.message
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < PROMPTLY
 
 
 def test_a_silent_tree_too(server: HubServer) -> None:

@@ -12,8 +12,9 @@ from mlxk.adapters.hub.blob_download import BlobSource
 from mlxk.adapters.hub.client import HuggingFaceHub
 from mlxk.adapters.hub.fetcher import HubCacheFetcher
 from mlxk.domain.errors import ErrorKind, MlxkError
-from mlxk.domain.hub import FetchResult, Holdings, RepoInfo, Trust, missing
+from mlxk.domain.hub import FetchResult, Holdings, RepoInfo, missing
 from mlxk.domain.naming import RepoId
+from mlxk.domain.verification import Trust
 from tests.contract.hub.conftest import IMPATIENT
 from tests.contract.hub.recorder import Recorder
 from tests.contract.hub_server import Access, Content, Fault, HubServer, Place, Trouble
@@ -24,6 +25,9 @@ SMALL = b'{"model_type": "qwen3"}'
 BIG_NAME = "model.safetensors"
 
 Pull = Callable[[], FetchResult]
+
+PROMPTLY = 8
+"""Seconds that tell an answer of ours from the client's own time limit (10), even on a busy machine."""
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +143,7 @@ def test_a_silent_hub_is_given_up(server: HubServer, pull: Pull) -> None:
     server.faults.add(Fault(BIG_NAME, Trouble.SILENT, times=50))
     begin = time.monotonic()
     assert _failure(pull).kind is ErrorKind.NETWORK
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < PROMPTLY
 
 
 def test_a_long_retry_after_is_not_waited_for(server: HubServer, pull: Pull) -> None:

@@ -12,8 +12,9 @@ from mlxk.adapters.hf_cache import HuggingFaceCache
 from mlxk.adapters.hub.client import HuggingFaceHub
 from mlxk.adapters.hub.fetcher import HubCacheFetcher
 from mlxk.domain.errors import ErrorKind, MlxkError
-from mlxk.domain.hub import RepoInfo, Trust
+from mlxk.domain.hub import RepoInfo
 from mlxk.domain.naming import RepoId
+from mlxk.domain.verification import Trust
 from tests.contract.cache.conftest import without_root_rights
 from tests.contract.hub.recorder import Recorder
 from tests.contract.hub_server import Content, HubServer

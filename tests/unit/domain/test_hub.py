@@ -12,7 +12,6 @@ from mlxk.domain.hub import (
     HubFile,
     RepoInfo,
     RetryPolicy,
-    Trust,
     bytes_to_download,
     check_file_names,
     hub_file,
@@ -22,7 +21,7 @@ from mlxk.domain.hub import (
     space_shortage,
 )
 from mlxk.domain.naming import RepoId
-from mlxk.domain.verification import DigestKind
+from mlxk.domain.verification import DigestKind, Trust
 
 COMMIT = "c" * 40
 NOTHING = Holdings({}, {}, frozenset())
