@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlxk.domain.model import Invalid
 
-__all__ = ["describe", "open_regular", "read_bounded", "read_start"]
+__all__ = ["describe", "open_regular", "read_bounded", "read_part", "read_start"]
 
 _CHUNK = 1 << 20
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -57,6 +57,20 @@ def read_start(path: str | Path, count: int) -> bytes | Invalid:
         return Invalid(describe(error))
     try:
         return _read_up_to(descriptor, count)
+    except OSError as error:
+        return Invalid(describe(error))
+    finally:
+        os.close(descriptor)
+
+
+def read_part(path: str | Path, offset: int, count: int) -> bytes | Invalid:
+    """`count` bytes of a regular file from `offset` (fewer at its end), or why there are none."""
+    try:
+        descriptor, _ = open_regular(path)
+    except OSError as error:
+        return Invalid(describe(error))
+    try:
+        return os.pread(descriptor, count, offset)
     except OSError as error:
         return Invalid(describe(error))
     finally:

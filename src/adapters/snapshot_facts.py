@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from mlxk.adapters.bounded_read import describe, open_regular, read_bounded, read_start
+from mlxk.adapters.bounded_read import describe, open_regular, read_bounded, read_part, read_start
 from mlxk.adapters.model_bounds import link_bounds, repository_of
 from mlxk.adapters.model_card import MAX_CARD, parse_card
 from mlxk.adapters.safetensors_header import read_header
@@ -52,6 +52,9 @@ DOCUMENT_NAMES = frozenset(
 MAX_DOCUMENT = 64 * 1024 * 1024
 """Bytes a document may have to be parsed."""
 
+VOCABULARY = "tokenizer.json"
+"""Looked at from both ends: a tokenizer is too large to parse in a listing."""
+
 MAX_FILES = 20_000
 """Files that are looked at; a directory with more is no single model."""
 
@@ -60,6 +63,7 @@ _INDEX_SUFFIX = ".safetensors.index.json"
 _WEIGHTS_SUFFIX = ".safetensors"
 _PARTIAL_SUFFIX = ".incomplete"
 _WEIGHTS = (_WEIGHTS_SUFFIX, ".gguf", ".bin", ".npz", ".pt", ".pth")
+_END_BYTES = 64
 _MANIFEST = ".mlxk_workspace.json"
 _FOREIGN_DIRECTORIES = frozenset({".git", ".cache", ".hf_cache"})
 _DOWNLOADS = ".cache/huggingface/download"
@@ -217,6 +221,8 @@ class _Scan:
             pointer = self._document(path)
         elif path == "README.md":
             pointer = self._card()
+        elif path == VOCABULARY:
+            pointer = self._vocabulary(size)
         elif size in _POINTER_SIZES:
             pointer = self._start(path, len(_POINTER)) == _POINTER
         self.files.append(FileFact(path, size, status.st_mtime_ns, link, blob, pointer, header))
@@ -247,10 +253,23 @@ class _Scan:
         )
         return pointer
 
+    def _vocabulary(self, size: int) -> bool:
+        """See that a tokenizer of many megabytes has both its ends, without parsing it."""
+        pointer = size in _POINTER_SIZES and self._start(VOCABULARY, len(_POINTER)) == _POINTER
+        if size and not pointer:
+            first, last = self._start(VOCABULARY, 1), self._end(VOCABULARY, size)
+            if first[:1] + last.rstrip()[-1:] != b"{}":
+                self.documents[VOCABULARY] = Invalid("it does not begin and end as a JSON object")
+        return pointer
+
     def _card(self) -> bool:
         content = self._start("README.md", MAX_CARD)
         self.card = parse_card(content)
         return content.startswith(_POINTER)
+
+    def _end(self, path: str, size: int) -> bytes:
+        content = read_part(f"{self.root}/{path}", max(0, size - _END_BYTES), _END_BYTES)
+        return b"" if isinstance(content, Invalid) else content
 
     def _start(self, path: str, count: int) -> bytes:
         content = read_start(f"{self.root}/{path}", count)

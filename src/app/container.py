@@ -48,8 +48,8 @@ __all__ = ["Container", "container_for"]
 def _later(module: str, name: str) -> Callable[..., Any]:
     """A class imported when the first one is made, so that a command loads only what it uses."""
 
-    def make(*parts: object) -> object:
-        return getattr(import_module(module), name)(*parts)
+    def make(*parts: object, **options: object) -> object:
+        return getattr(import_module(module), name)(*parts, **options)
 
     return make
 
@@ -80,7 +80,8 @@ class Container(containers.DeclarativeContainer):
         _later("mlxk.adapters.verifier", "DigestVerifier"), receipts
     )
     text_runtime: "providers.Singleton[TextRuntime]" = providers.Singleton(
-        _later("mlxk.adapters.runtimes.text", "MlxTextRuntime")
+        _later("mlxk.adapters.runtimes.text", "MlxTextRuntime"),
+        prompt_cache_bytes=0,  # a process that answers once has nobody to keep a prompt for
     )
 
     catalog = providers.Singleton(Catalog, cache, workspaces, bundled)

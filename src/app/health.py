@@ -56,19 +56,19 @@ class CheckHealth:
     def _check(self, record: ModelRecord, request: HealthRequest, progress: Progress) -> "_Checked":
         model = self._inspector(record)
         if not request.verify:
-            return _Checked(record.name, model.health, None)
+            return _Checked(record, model.health, None)
         return self._verify(model, progress)
 
     def _verify(self, model: InspectedModel, progress: Progress) -> "_Checked":
         files = verifiable(model.facts.files)
         verdicts = list(self._verifier.verify(model.record, files, progress))
         report = assess_verified(model.facts, verdicts)
-        return _Checked(model.record.name, report, _verification(model, files, verdicts))
+        return _Checked(model.record, report, _verification(model, files, verdicts))
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    name: str
+    record: ModelRecord
     report: HealthReport
     verification: VerificationView | None
 
@@ -95,7 +95,7 @@ def _result(checked: list[_Checked]) -> HealthResult:
         unhealthy=unhealthy,
         summary=HealthSummary(len(checked), len(healthy), len(unhealthy)),
         details=tuple(
-            HealthDetails(model.name, finding_entries(model.report.findings), model.verification)
+            HealthDetails(model.record.name, finding_entries(model.report.findings), model.verification)
             for model in checked
         ),
     )
@@ -103,4 +103,4 @@ def _result(checked: list[_Checked]) -> HealthResult:
 
 def _line(model: _Checked) -> CheckedModel:
     status: HealthStatus = "healthy" if model.report.healthy else "unhealthy"
-    return CheckedModel(model.name, status, model.report.reason)
+    return CheckedModel(model.record.name, status, model.report.reason, model.record.display_name)

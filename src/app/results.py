@@ -147,11 +147,12 @@ class ShowResult:
 
 @dataclass(frozen=True)
 class CheckedModel:
-    """One model's health in a line."""
+    """One model's health in a line; `display_name` as for a model of `list`."""
 
     name: str
     status: HealthStatus
     reason: str
+    display_name: str | None = None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from mlxk.domain.generation import (
     collect,
 )
 from mlxk.domain.memory import Verdict, gate_text
-from mlxk.domain.model import Capability, Framework
 from mlxk.domain.ports import Host, TextModel, TextRuntime
 
 __all__ = ["Listener", "Run", "RunRequest", "as_generation_request"]
@@ -170,20 +169,12 @@ def _refuse_unfit(model: InspectedModel, runtimes: Runtimes) -> None:
             f"Model '{name}' is damaged: {model.health.reason}.",
             hint=f"run `mlxk health {name}` to see what is wrong and what helps",
         )
-    if Capability.TEXT_GENERATION not in model.description.capabilities:
-        kind = model.description.model_type.value
-        raise MlxkError(
-            ErrorKind.NOT_IMPLEMENTED,
-            f"Model '{name}' does not generate text: it is of type '{kind}'.",
-            hint="run `mlxk list` to see the chat models you have",
-        )
-    foreign = model.problem if model.description.framework is not Framework.MLX else None
-    problem = foreign or text_problem(model.facts, runtimes)
+    problem = text_problem(model.facts, model.description, runtimes)
     if problem:
         raise MlxkError(
             ErrorKind.NOT_IMPLEMENTED,
-            f"Model '{name}' cannot run here: {problem}.",
-            hint="run `mlxk list --all --health --verbose` to see what runs",
+            f"Model '{name}' cannot answer here: {problem}.",
+            hint="run `mlxk list` to see the models that can",
         )
 
 

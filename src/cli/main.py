@@ -117,11 +117,15 @@ def _run(arguments: list[str], invocation: "Invocation") -> int:
     except OSError as error:
         reason = error.strerror or str(error)
         where = f" ({error.filename})" if error.filename else ""
-        return _fail(MlxkError(ErrorKind.PERMISSION, f"The system refused: {reason}{where}."), invocation)
+        refused = MlxkError(ErrorKind.PERMISSION, f"The system refused: {reason}{where}.")
+        refused.__cause__ = error
+        return _fail(refused, invocation)
     except Exception as error:  # noqa: BLE001 - the edge: nothing may reach the user as a traceback
         message = f"Something unexpected went wrong: {type(error).__name__}: {error}"
         hint = "run it again with --verbose and report what it prints"
-        return _fail(MlxkError(ErrorKind.INTERNAL, message, hint=hint), invocation)
+        unexpected = MlxkError(ErrorKind.INTERNAL, message, hint=hint)
+        unexpected.__cause__ = error
+        return _fail(unexpected, invocation)
     return code
 
 

@@ -7,6 +7,7 @@ import typer
 from mlxk.cli import health, list_models, run, schema, show
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, Quiet, Verbose
+from mlxk.cli.plain_parameters import PlainCommand, PlainGroup
 from mlxk.domain.errors import Interrupted
 
 __all__ = ["UsageMistake", "app", "command_of", "program", "show_mistake"]
@@ -16,16 +17,17 @@ EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="mlxk",
+    cls=PlainGroup,
     help="Manage and run MLX models on your own machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("list")(list_models.command)
-app.command("show")(show.command)
-app.command("health")(health.command)
-app.command("run")(run.command)
-app.command("schema")(schema.command)
+app.command("list", cls=PlainCommand)(list_models.command)
+app.command("show", cls=PlainCommand)(show.command)
+app.command("health", cls=PlainCommand)(health.command)
+app.command("run", cls=PlainCommand)(run.command)
+app.command("schema", cls=PlainCommand)(schema.command)
 
 
 def show_mistake(mistake: UsageMistake) -> None:

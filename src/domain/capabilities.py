@@ -7,6 +7,7 @@ from mlxk.domain.families import (
     AUDIO_MULTIMODAL,
     EMBEDDING_ENCODERS,
     MULTIMODAL_WITHOUT_VISION_CONFIG,
+    NOT_GENERATIVE,
     SPEECH_TO_TEXT,
     VISION,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "quantization_of",
 ]
 
+_SCORING_HEADS = ("ForSequenceClassification", "ForTokenClassification")
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "context_length", "max_sequence_length", "seq_len")
 SENTENCE_TRANSFORMERS_FILES = (
     "config_sentence_transformers.json",
@@ -48,6 +50,9 @@ _ENCODER_LAYERS = ("n_audio_layer", "encoder_layers")
 _DECODER_LAYERS = ("n_text_layer", "decoder_layers")
 
 _CHAT_NAME = re.compile(r"instruct|chat|-it(?![a-z])", re.IGNORECASE)
+_DECODER_TENSOR = re.compile(r"\blayers\.\d+\.(?:self_attn|attention|mlp|mixer|linear_attn)\b")
+_VISION_TENSOR = re.compile(r"vis|image|img|vit\b|siglip|clip|patch_embed|projector", re.IGNORECASE)
+_AUDIO_TENSOR = re.compile(r"audio|speech|whisper|conformer|sound", re.IGNORECASE)
 _EMBEDDING_NAME = re.compile(r"embed", re.IGNORECASE)
 _NO_TRANSLATION_NAME = re.compile(r"\.en\b|turbo|distil", re.IGNORECASE)
 
@@ -159,6 +164,8 @@ def _model_type(facts: SnapshotFacts) -> ModelType:
         return ModelType.EMBEDDING
     if _is_speech_to_text(facts):
         return ModelType.AUDIO
+    if _family(facts) in NOT_GENERATIVE or _scores_texts(facts):
+        return ModelType.BASE
     if has_vision_parts(facts) or facts.chat_template or _CHAT_NAME.search(_short_name(facts)):
         return ModelType.CHAT
     return ModelType.BASE
@@ -173,11 +180,20 @@ def _family(facts: SnapshotFacts) -> str:
 
 
 def _is_embedding(facts: SnapshotFacts) -> bool:
+    if _scores_texts(facts):
+        return False
     if _family(facts) in EMBEDDING_ENCODERS:
         return True
     return bool(_EMBEDDING_NAME.search(_short_name(facts))) or any(
         facts.has(path) for path in SENTENCE_TRANSFORMERS_FILES
     )
+
+
+def _scores_texts(facts: SnapshotFacts) -> bool:
+    """Rerankers and classifiers are encoders too, but what they give is a score."""
+    architectures = facts.config().get("architectures")
+    names = architectures if isinstance(architectures, (list, tuple)) else [architectures]
+    return any(isinstance(name, str) and name.endswith(_SCORING_HEADS) for name in names)
 
 
 def _is_speech_to_text(facts: SnapshotFacts) -> bool:
@@ -186,14 +202,17 @@ def _is_speech_to_text(facts: SnapshotFacts) -> bool:
 
 
 def has_vision_parts(facts: SnapshotFacts) -> bool:
-    """Whether anything but the type of the model speaks for images: config, family or image processor."""
+    """Whether anything but the type of the model speaks for images: config, family or image processor.
+
+    Unless the weights show that the image tower was left out, as mlx-lm does when it converts such a model.
+    """
     family = _family(facts)
     return (
         _is_filled(facts.config().get("vision_config"))
         or family in VISION
         or family in MULTIMODAL_WITHOUT_VISION_CONFIG
         or any(_is_image_processor(facts.read(path)) for path in PROCESSOR_FILES)
-    )
+    ) and not _is_decoder_without(facts, _VISION_TENSOR)
 
 
 def _is_image_processor(config: JsonObject) -> bool:
@@ -205,7 +224,14 @@ def _has_audio(facts: SnapshotFacts) -> bool:
         _is_filled(facts.config().get("audio_config"))
         or _family(facts) in AUDIO_MULTIMODAL
         or any(_is_whisper_extractor(facts.read(path)) for path in PROCESSOR_FILES)
-    )
+    ) and not _is_decoder_without(facts, _AUDIO_TENSOR)
+
+
+def _is_decoder_without(facts: SnapshotFacts, part: re.Pattern[str]) -> bool:
+    """Whether the tensors are known, a text decoder is among them, and none belongs to another part."""
+    headers = [file.header for file in facts.files if isinstance(file.header, SafetensorsHeader)]
+    names = "\n".join(name for header in headers for name in header.tensors)
+    return bool(_DECODER_TENSOR.search(names)) and not part.search(names)
 
 
 def _is_whisper_extractor(config: JsonObject) -> bool:
@@ -225,6 +251,8 @@ def _capabilities(facts: SnapshotFacts, model_type: ModelType) -> tuple[Capabili
         case ModelType.AUDIO:
             translates = _translates_to_english(facts)
             return (Capability.AUDIO, Capability.AUDIO_TRANSLATE_EN) if translates else (Capability.AUDIO,)
+    if _family(facts) in NOT_GENERATIVE or (_family(facts) in EMBEDDING_ENCODERS and _scores_texts(facts)):
+        return ()
     found = [Capability.TEXT_GENERATION]
     if model_type is ModelType.CHAT:
         found.append(Capability.CHAT)

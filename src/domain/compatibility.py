@@ -79,8 +79,11 @@ class Runtimes:
 
 def runtime_problem(facts: SnapshotFacts, description: Description, runtimes: Runtimes) -> str | None:
     """Why a healthy model cannot run here, by the first gate that fails; None when it can."""
-    if description.framework is not Framework.MLX:
-        return f"{description.framework.value} weights do not run on MLX"
+    problem = _framework_problem(description)
+    if problem:
+        return problem
+    if description.model_type is not ModelType.UNKNOWN and not description.capabilities:
+        return f"Nothing here runs models of the family '{description.architecture}'"
     if description.audio_backend is AudioBackend.MLX_AUDIO:
         return _package_problem(runtimes.audio, "mlx-audio", "audio", facts.config())
     multimodal = {Capability.VISION, Capability.AUDIO} & set(description.capabilities)
@@ -88,11 +91,28 @@ def runtime_problem(facts: SnapshotFacts, description: Description, runtimes: Ru
         return _package_problem(runtimes.vision, "mlx-vlm", "vision", facts.config())
     if description.model_type is ModelType.EMBEDDING:
         return _embedding_problem(runtimes.vision, facts.config())
-    return text_problem(facts, runtimes)
+    return _loading_problem(facts, runtimes)
 
 
-def text_problem(facts: SnapshotFacts, runtimes: Runtimes) -> str | None:
-    """Why mlx-lm cannot load this model as a text model; None when it can."""
+def text_problem(facts: SnapshotFacts, description: Description, runtimes: Runtimes) -> str | None:
+    """Why a healthy model cannot answer a text prompt here, by the first gate that fails; None when it can.
+
+    Images and sound are not asked for: mlx-lm runs the text part of a multimodal model whose family it knows.
+    """
+    problem = _framework_problem(description)
+    if problem is None and Capability.TEXT_GENERATION not in description.capabilities:
+        problem = f"It does not generate text: it is of type '{description.model_type.value}'"
+    return problem or _loading_problem(facts, runtimes)
+
+
+def _framework_problem(description: Description) -> str | None:
+    if description.framework is Framework.MLX:
+        return None
+    return f"{description.framework.value} weights do not run on MLX"
+
+
+def _loading_problem(facts: SnapshotFacts, runtimes: Runtimes) -> str | None:
+    """Why mlx-lm cannot load the model."""
     problem = _package_problem(runtimes.text, "mlx-lm", None, facts.config())
     return problem or _weight_name_problem(facts)
 

@@ -11,6 +11,7 @@ __all__ = [
     "AUDIO_MULTIMODAL",
     "EMBEDDING_ENCODERS",
     "MULTIMODAL_WITHOUT_VISION_CONFIG",
+    "NOT_GENERATIVE",
     "SPEECH_TO_TEXT",
     "VISION",
 ]
@@ -94,6 +95,27 @@ AUDIO_MULTIMODAL: Mapping[str, str] = {
     "phi4mm": "chat with images and sound; keeps its sound settings in `embd_layer`",
     "qwen2_audio": "chat with sound",
     "qwen3_omni_moe": "chat with images and sound; keeps its settings under `thinker_config`",
+}
+
+NOT_GENERATIVE: Mapping[str, str] = {
+    "clip": "images and text to vectors",
+    "colidefics3": "page images to vectors",
+    "colqwen2_5": "page images to vectors",
+    "dinov2": "images to vectors",
+    "moge3": "depth from an image",
+    "pp_doclayout_v3": "finds the parts of a page",
+    "rfdetr": "finds objects",
+    "rt_detr_v2": "finds objects",
+    "sam3": "cuts objects out of images",
+    "sam3_1": "cuts objects out of images",
+    "sam3d_body": "bodies from an image",
+    "sam3d_objects": "objects from an image",
+    "sapiens2": "poses from an image",
+    "siglip": "images and text to vectors",
+    "siglip2": "images and text to vectors",
+    "video_depth_anything": "depth from a video",
+    "vit": "images to classes",
+    "yolo11": "finds objects",
 }
 
 MULTIMODAL_WITHOUT_VISION_CONFIG: Mapping[str, str] = {

@@ -246,6 +246,14 @@ def _tokenizer_findings(facts: SnapshotFacts) -> Iterator[Finding]:
             f"tokenizer_config.json is invalid: {document.reason}",
             Remedy.FIX_FILE,
         )
+    vocabulary = facts.document("tokenizer.json")
+    if isinstance(vocabulary, Invalid):
+        yield Finding(
+            Code.TOKENIZER_CONFIG_INVALID,
+            "tokenizer.json",
+            f"tokenizer.json is invalid: {vocabulary.reason}",
+            Remedy.FETCH_AGAIN,
+        )
     if not any(map(_holds_vocabulary, facts.files)) and _needs_tokenizer(facts):
         yield Finding(
             Code.TOKENIZER_MISSING,

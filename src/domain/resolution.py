@@ -11,7 +11,8 @@ from mlxk.domain.naming import DEFAULT_ORG, NameSpec
 __all__ = ["MAX_SUGGESTIONS", "matching", "resolve", "suggestions"]
 
 MAX_SUGGESTIONS = 3
-_SUGGESTION_CUTOFF = 0.5
+_SUGGESTION_CUTOFF = 0.6
+_MEANINGFUL = 3
 
 
 def resolve(spec: NameSpec, records: Sequence[ModelRecord]) -> ModelRecord:
@@ -95,15 +96,22 @@ def _not_found(spec: NameSpec, records: Sequence[ModelRecord]) -> ModelNotFound:
 
 
 def suggestions(name: str, names: Sequence[str]) -> list[str]:
-    """Up to three of `names` that are spelt like `name`, best first, with or without their organisation."""
-    forms: dict[str, str] = {}
-    for known in sorted(names):
-        forms.setdefault(known.casefold(), known)
-        forms.setdefault(known.rpartition("/")[2].casefold(), known)
-    close = difflib.get_close_matches(
-        name.casefold(), forms, n=2 * MAX_SUGGESTIONS, cutoff=_SUGGESTION_CUTOFF
-    )
-    return list(dict.fromkeys(forms[form] for form in close))[:MAX_SUGGESTIONS]
+    """Up to three of `names` that are spelt like `name`, best first.
+
+    What comes after the organisation counts first, since most names share theirs.
+    """
+    full, short = name.casefold(), name.rpartition("/")[2].casefold()
+    likeness = {known: max(_alike(short, known.rpartition("/")[2]), _alike(full, known)) for known in names}
+    close = [known for known in sorted(set(names)) if likeness[known] >= _SUGGESTION_CUTOFF]
+    return sorted(close, key=lambda known: -_alike(short, known.rpartition("/")[2]))[:MAX_SUGGESTIONS]
+
+
+def _alike(typed: str, known: str) -> float:
+    """From 0 to 1, as difflib measures it; 1 when what was typed begins the name."""
+    known = known.casefold()
+    if len(typed) >= _MEANINGFUL and known.startswith(typed):
+        return 1.0
+    return difflib.SequenceMatcher(None, typed, known).ratio()
 
 
 def matching(pattern: str, records: Iterable[ModelRecord]) -> list[ModelRecord]:

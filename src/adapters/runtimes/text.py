@@ -85,6 +85,7 @@ def _load_model(path: Path, family: str) -> object:
         LookupError,
         OSError,
         RuntimeError,
+        SystemExit,  # mlx_lm.models.olmo ends the process where a package of its own is missing
         TypeError,
         ValueError,
     ) as error:
@@ -92,7 +93,7 @@ def _load_model(path: Path, family: str) -> object:
     return model
 
 
-def _model_error(path: Path, family: str, error: Exception) -> MlxkError:
+def _model_error(path: Path, family: str, error: BaseException) -> MlxkError:
     if isinstance(error.__cause__, ImportError):  # how mlx-lm reports a model_type it has no module for
         return MlxkError(
             ErrorKind.NOT_IMPLEMENTED,
@@ -105,6 +106,10 @@ def _model_error(path: Path, family: str, error: Exception) -> MlxkError:
             f"Model '{_name(path)}' ({family}) needs code of its own, and mlxk does not run a model's code.",
             hint="look for a conversion to an architecture that mlx-lm has",
         )
+    if isinstance(error, SystemExit):
+        return _broken(path, f"mlx-lm lacks a package that the architecture '{family}' needs")
+    if isinstance(error, TypeError):
+        return _broken(path, f"its config is not what the architecture '{family}' needs ({_reason(error)})")
     return _broken(path, f"the weights do not fit the config ({_reason(error)})")
 
 
@@ -122,7 +127,7 @@ def _broken(path: Path, problem: str) -> MlxkError:
     return MlxkError(
         ErrorKind.OPERATION,
         f"Model '{_name(path)}' cannot be loaded: {problem}.",
-        hint=f"run: mlxk health {_name(path)}",
+        hint=f"`mlxk health {_name(path)} --verify` tells whether its files are what was published",
     )
 
 

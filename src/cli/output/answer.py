@@ -22,11 +22,34 @@ PLAIN = "\x1b[0m"
 CLEAR_LINE = "\r\x1b[2K"
 
 
+class _Ending:
+    """What is to be said when an answer is over, whichever way it was shown."""
+
+    def __init__(self, invocation: "Invocation") -> None:
+        self._invocation = invocation
+        self._answered = False
+        self._reasoned = False
+
+    def heard(self, delta: Delta) -> None:
+        """Note a piece; after the last one, say what a person could not see."""
+        match delta:
+            case TextDelta() | ToolCallDelta():
+                self._answered = True
+            case ReasoningDelta():
+                self._reasoned = True
+            case Finish(reason=reason, usage=usage):
+                if reason is FinishReason.LENGTH:
+                    self._invocation.notice(f"Stopped at the limit of {usage.completion_tokens} tokens.")
+                if self._reasoned and not self._answered:
+                    self._invocation.notice("The model only reasoned; it gave no answer.")
+
+
 class SilentAnswer:
     """Hears an answer without showing it; notices still reach the user."""
 
     def __init__(self, invocation: "Invocation") -> None:
         self._invocation = invocation
+        self._ending = _Ending(invocation)
 
     def notice(self, text: str) -> None:
         """Pass a notice on."""
@@ -36,7 +59,9 @@ class SilentAnswer:
         """Loading shows nothing."""
 
     def delta(self, delta: Delta) -> None:
-        """Pieces show nothing."""
+        """Pieces show nothing; with --json their end is in the envelope."""
+        if not self._invocation.json:
+            self._ending.heard(delta)
 
 
 class StreamedAnswer:
@@ -51,6 +76,7 @@ class StreamedAnswer:
         self._shows_reasoning = reasoning and sys.stdout.isatty()
         self._dims = is_styled(sys.stdout)
         self._says_loading = is_styled(sys.stderr) and not invocation.quiet
+        self._ending = _Ending(invocation)
         self._thinking = False
         self._last = ""
 
@@ -91,9 +117,10 @@ class StreamedAnswer:
                 self._end_thinking()
                 self._end_line()
                 self._write(f"{call.name}({call.arguments})\n")
-            case Finish(reason=FinishReason.LENGTH, usage=usage):
+            case Finish():
+                self._end_thinking()
                 self._end_line()
-                self._invocation.notice(f"Stopped at the limit of {usage.completion_tokens} tokens.")
+        self._ending.heard(delta)
 
     def _think(self, text: str) -> None:
         if not self._shows_reasoning:

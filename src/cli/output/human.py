@@ -260,13 +260,15 @@ def print_health(result: HealthResult, *, verbose: bool) -> None:
     """
     details = {entry.name: entry for entry in result.details}
     for model in result.healthy:
-        sys.stdout.write(f"healthy    {printable(model.name)}{_verified(details[model.name])}\n")
+        sys.stdout.write(
+            f"healthy    {printable(model.display_name or model.name)}{_verified(details[model.name])}\n"
+        )
         if verbose:
             _print_findings(details[model.name].findings)
     for model in result.unhealthy:
         findings = details[model.name].findings
         shown = findings if verbose else findings[:FEW_FINDINGS]
-        sys.stdout.write(f"UNHEALTHY  {printable(model.name)}\n")
+        sys.stdout.write(f"UNHEALTHY  {printable(model.display_name or model.name)}\n")
         _print_findings(shown)
         if len(shown) < len(findings):
             sys.stdout.write(f"  and {len(findings) - len(shown)} more; --verbose shows them\n")

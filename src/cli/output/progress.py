@@ -15,8 +15,8 @@ __all__ = ["NoProgress", "ProgressBar", "progress_for"]
 
 
 def progress_for(invocation: "Invocation") -> Progress:
-    """A bar on stderr if that is a terminal and the user did not ask for quiet."""
-    if invocation.quiet or not sys.stderr.isatty():
+    """A bar on stderr if that is a terminal and the user asked for neither quiet nor JSON."""
+    if invocation.quiet or invocation.json or not sys.stderr.isatty():
         return NoProgress()
     return ProgressBar()
 

@@ -1,18 +1,26 @@
 """What the streams can show."""
 
 import os
+import unicodedata
 from typing import TextIO
 
 __all__ = ["is_styled", "printable", "safe_for"]
 
 _LAYOUT = frozenset("\n\t")
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Overrides and isolates, which make text read otherwise than it is (Unicode TR 36, "Bidirectional Text")."""
 
 
 def printable(text: str) -> str:
-    """The text with characters that would move the cursor or change colours replaced."""
-    return "".join(
-        char if char.isprintable() or char == " " else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
+    """One line of text, with the characters that would move the cursor or deceive the eye replaced."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(char) else char for char in text)
+
+
+def _is_control(char: str) -> bool:
+    """Whether a character acts on the terminal; spaces and joiners of any script are text."""
+    if char.isprintable():
+        return False
+    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in _BIDI_CONTROLS
 
 
 def is_styled(stream: TextIO) -> bool:
@@ -24,4 +32,4 @@ def safe_for(stream: TextIO, text: str) -> str:
     """Text fit for a stream: on a terminal without the control characters a model may have written."""
     if not stream.isatty():
         return text
-    return "".join(char for char in text if char.isprintable() or char in _LAYOUT or char == "\u200d")
+    return "".join(char for char in text if char in _LAYOUT or not _is_control(char))

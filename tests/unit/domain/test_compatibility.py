@@ -178,6 +178,14 @@ class TestText:
         assert "brandnew" in said
 
     def test_a_seeing_model_may_still_be_asked_for_its_text(self) -> None:
-        assert (
-            text_problem(mlx({"model_type": "gemma3", "vision_config": {"depth": 2}}), Runtimes(LM)) is None
-        )
+        facts = mlx({"model_type": "gemma3", "vision_config": {"depth": 2}})
+        assert text_problem(facts, describe(facts), Runtimes(LM)) is None
+
+    def test_what_gives_no_text_is_not_asked_for_any(self) -> None:
+        facts = mlx({"model_type": "whisper"})
+        said = text_problem(facts, describe(facts), Runtimes(LM))
+        assert said == "It does not generate text: it is of type 'audio'"
+
+    def test_the_framework_is_asked_before_the_type(self) -> None:
+        facts = model("org/quants", FileFact("model.gguf", 10))
+        assert text_problem(facts, describe(facts), Runtimes(LM)) == "GGUF weights do not run on MLX"
