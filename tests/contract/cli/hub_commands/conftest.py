@@ -1,0 +1,78 @@
+"""Commands that speak to a Hub, and a Hub on loopback for them to speak to."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.damaged_models import CachedModel
+from tests.contract.hub_server import Access, HubServer, Repository, serving
+from tests.isolation import Place
+
+SHARDS = 3
+
+
+@pytest.fixture(scope="session")
+def running_hub() -> Iterator[HubServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_hub: HubServer, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """The Hub of this process, empty and without trouble; nobody is logged in."""
+    from huggingface_hub import constants
+
+    running_hub.repositories.models.clear()
+    running_hub.repositories.users.clear()
+    running_hub.faults.clear()
+    running_hub.traffic.clear()
+    monkeypatch.setenv("HF_ENDPOINT", running_hub.url)
+    # The client reads its environment once, when it is imported.
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(place.root / "no-token"))
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 2)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 2)
+    yield running_hub
+    running_hub.faults.clear()
+
+
+@pytest.fixture
+def at_hub(server: HubServer) -> dict[str, str | None]:
+    """What a process of its own needs to find the Hub."""
+    return {"HF_ENDPOINT": server.url, "HF_HUB_DISABLE_XET": "1"}
+
+
+@pytest.fixture
+def publish(server: HubServer) -> Callable[..., Repository]:
+    """Puts a cached model on the Hub, as it is now; the copy in the cache takes the Hub's commit."""
+
+    def put(
+        model: CachedModel,
+        name: str,
+        access: Access = Access.PUBLIC,
+        readers: frozenset[str] = frozenset(),
+    ) -> Repository:
+        repository = server.repositories.add(name, contents_of(model), access, readers)
+        commit = repository.refs["main"]
+        model.snapshot.rename(model.snapshot.with_name(commit))
+        model.refer("main", commit)
+        return repository
+
+    return put
+
+
+def contents_of(model: CachedModel) -> dict[str, bytes]:
+    """The files of a snapshot by name."""
+    root = model.snapshot
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*"))}
+
+
+def left_behind(hub: Path) -> list[str]:
+    """Everything in a cache that belongs to no finished download."""
+    found = [
+        os.path.relpath(path, hub)
+        for path in hub.rglob("*")
+        if path.name.endswith((".incomplete", ".mlxk-partial", ".tmp", ".mlxk-placing"))
+    ]
+    return sorted(found)
