@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.damaged_models import CachedModel
-from tests.contract.hub_server import Access, HubServer, Repository, serving
+from tests.contract.hub_server import Access, Content, HubServer, Repository, serving
 from tests.isolation import Place
-
-SHARDS = 3
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +51,11 @@ def publish(server: HubServer) -> Callable[..., Repository]:
         access: Access = Access.PUBLIC,
         readers: frozenset[str] = frozenset(),
     ) -> Repository:
-        repository = server.repositories.add(name, contents_of(model), access, readers)
+        files = {
+            path: Content(data, lfs=path.endswith((".safetensors", "tokenizer.json")))
+            for path, data in contents_of(model).items()
+        }
+        repository = server.repositories.add(name, files, access, readers)
         commit = repository.refs["main"]
         model.snapshot.rename(model.snapshot.with_name(commit))
         model.refer("main", commit)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_pull_brings_a_whole_model(on_hub: Repository, place: Place, mlxk: Run) 
         "bytes_downloaded": sum(len(file.data) for file in files.values()),
     }
     assert mlxk("health", NAME, "--verify", "--check").code == 0
-    assert sorted(os.listdir(snapshot(place, on_hub))) == sorted(files)
+    assert {path.name for path in snapshot(place, on_hub).iterdir()} == set(files)
     assert left_behind(place.hub) == []
 
 
@@ -439,10 +440,10 @@ def start(place: Place, environ: dict[str, str | None]) -> "subprocess.Popen[str
     )  # fmt: skip
 
 
-def answer_of(child: "subprocess.Popen[str]") -> dict[str, object]:
+def answer_of(child: "subprocess.Popen[str]") -> dict[str, Any]:
     out, err = child.communicate(timeout=TIMEOUT)
     assert child.returncode == 0, err
-    data: dict[str, object] = json.loads(out)["data"]
+    data: dict[str, Any] = json.loads(out)["data"]
     return data
 
 

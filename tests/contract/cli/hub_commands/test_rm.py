@@ -47,7 +47,9 @@ def freed_by_the_library(hub: Path, *commits: str) -> int:
 
 
 @pytest.mark.parametrize("revision", [OLD, OLD[:8], "refs/pr/1", NEW, "main"])
-def test_one_revision_goes_as_the_library_has_it(two: CachedModel, place: Place, mlxk: Run, revision: str) -> None:
+def test_one_revision_goes_as_the_library_has_it(
+    two: CachedModel, place: Place, mlxk: Run, revision: str
+) -> None:
     commit = NEW if revision in (NEW, "main") else OLD
     copy = place.root / "copy"
     shutil.copytree(place.hub, copy, symlinks=True)
@@ -66,9 +68,7 @@ def test_one_revision_goes_as_the_library_has_it(two: CachedModel, place: Place,
     assert not scan_cache_dir(place.hub).warnings
 
 
-def test_the_whole_model_goes_with_its_directory_and_locks(
-    two: CachedModel, place: Place, mlxk: Run
-) -> None:
+def test_the_whole_model_goes_with_its_directory_and_locks(two: CachedModel, place: Place, mlxk: Run) -> None:
     locks = place.hub / ".locks/models--org--model"
     locks.mkdir(parents=True)
     (locks / "free.lock").touch()
@@ -110,9 +110,9 @@ def test_shared_contents_stay_while_another_model_needs_them(place: Place, mlxk:
     for model in models:
         blob = model.blob("model.safetensors")
         assert _shared_blobs.publish_blob_to_shared_store(
-            blob_path=blob, xet_hash=digest, cache_dir=place.hub, expected_size=blob.stat().st_size
+            blob_path=str(blob), xet_hash=digest, cache_dir=place.hub, expected_size=blob.stat().st_size
         ) or _shared_blobs.try_link_from_shared_store(
-            blob_path=blob, xet_hash=digest, cache_dir=place.hub, expected_size=blob.stat().st_size
+            blob_path=str(blob), xet_hash=digest, cache_dir=place.hub, expected_size=blob.stat().st_size
         )
     stored = _shared_blobs.shared_blob_path(place.hub, digest)
     weights = stored.stat().st_size
@@ -222,7 +222,9 @@ def test_without_a_terminal_it_needs_force(two: CachedModel, mlxk: Run) -> None:
     assert done.error["type"] == "ValidationError"
 
 
-@pytest.mark.parametrize(("answer", "goes"), [("y\n", True), ("Yes\n", True), ("n\n", False), ("\x04", False)])
+@pytest.mark.parametrize(
+    ("answer", "goes"), [("y\n", True), ("Yes\n", True), ("n\n", False), ("\x04", False)]
+)
 def test_on_a_terminal_it_asks(two: CachedModel, place: Place, answer: str, goes: bool) -> None:
     with Terminal(place, ["rm", NAME]) as terminal:
         terminal.wait_for("2 revisions)? [y/N] ")
