@@ -103,7 +103,8 @@ class Rm:
             case Source.WORKSPACE:
                 raise InvalidInput(
                     f"'{text}' is a workspace, {record.path}; mlxk deletes nothing but cached models.",
-                    hint=f"delete its directory yourself: rm -r '{record.path}'",
+                    hint=f"delete its directory yourself: rm -r '{record.path}'; a cached model of like name "
+                    "is meant by its full one, ORG/NAME",
                 )
             case Source.BUNDLED:
                 raise InvalidInput(f"'{text}' ships with mlxk and cannot be deleted.")

@@ -19,7 +19,8 @@ def command(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="ORG/NAME on the Hub, or a NAME of mlx-community; with @REVISION for another one.",
+            help="ORG/NAME on the Hub, or a NAME of mlx-community; "
+            "with @REVISION for a branch, tag or commit.",
             autocompletion=complete_model,
             show_default=False,
         ),

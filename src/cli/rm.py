@@ -4,15 +4,24 @@ from typing import Annotated
 
 import typer
 
+from mlxk.cli.complete import complete_model
 from mlxk.cli.invocation import Invocation
-from mlxk.cli.options import Json, ModelArgument, Quiet, Verbose
+from mlxk.cli.options import Json, Quiet, Verbose
 
 __all__ = ["command"]
 
 
 def command(
     context: typer.Context,
-    model: ModelArgument,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A name or a part of one; with @REVISION for one revision only.",
+            autocompletion=complete_model,
+            show_default=False,
+        ),
+    ],
     force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.", show_default=False)] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be deleted.", show_default=False)

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from mlxk.adapters.bounded_read import describe, read_bounded
@@ -59,34 +59,35 @@ class HubCacheRemover:
         from mlxk.adapters.hub.orphans import try_lock
 
         held = []
-        locks = self._locks(record)
+        repository = self._repository(record)
+        locks = repository.parent / ".locks" / repository.name
         for path in sorted(locks.glob("*.lock")):
             with suppress(OSError), try_lock(path, _PATIENCE) as taken:
                 if not taken:
-                    held.append(path.relative_to(locks.parent.parent).as_posix())
+                    held.append(path.relative_to(repository.parent).as_posix())
         return tuple(held)
 
     def remove(self, record: ModelRecord, removal: Removal) -> None:
         """Delete, names before contents: refs, snapshots, file lists, blobs, then what else there is."""
-        repository, locks = self._repository(record), self._locks(record)
+        repository = self._repository(record)
         with _refusals():
             if repository.is_symlink():
                 repository.unlink(missing_ok=True)
-                _remove(locks)
+                _remove_below(repository.parent, f".locks/{repository.name}")
                 return
             shared = self._shared(repository, removal)
             for ref in removal.refs:
                 _remove_ref(repository / "refs", ref)
             for commit in removal.commits:
                 for part in (f"snapshots/{commit}", f"trees/{commit}.json", f".no_exist/{commit}"):
-                    _remove(repository / part)
+                    _remove_below(repository, part)
             for blob in removal.blobs:
-                _remove(repository / "blobs" / blob)
+                _remove_below(repository, f"blobs/{blob}")
+            for name in (*removal.blobs, *removal.commits):
+                _remove_below(repository.parent, f".locks/{repository.name}/{name}.lock")
             if removal.whole:
                 _remove(repository)
-                _remove(locks)
-            for name in (*removal.blobs, *removal.commits):
-                _remove(locks / f"{name}.lock")
+                _remove_below(repository.parent, f".locks/{repository.name}")
             for sweep in shared:
                 sweep()
 
@@ -96,10 +97,6 @@ class HubCacheRemover:
         if self._root is None or repository.parent != self._root or not is_cache_directory(repository.name):
             raise MlxkError(ErrorKind.OPERATION, f"'{record.name}' does not lie in the model cache.")
         return repository
-
-    def _locks(self, record: ModelRecord) -> Path:
-        repository = self._repository(record)
-        return repository.parent / ".locks" / repository.name
 
     def _freed_by(self, blob: Path) -> int:
         """Bytes that deleting an entry frees: of a link only what nothing else in the shared store needs."""
@@ -185,7 +182,7 @@ def _refs(directory: Path) -> Iterator[tuple[str, str]]:
 
 def _remove_ref(refs: Path, name: str) -> None:
     """Delete a ref and the folders that it was the last in (`refs/pr/1`)."""
-    _remove(refs / name)
+    _remove_below(refs.parent, f"refs/{name}")
     for folder in (refs / name).parents:
         if folder == refs:
             return
@@ -193,6 +190,21 @@ def _remove_ref(refs: Path, name: str) -> None:
             folder.rmdir()
         except OSError:
             return
+
+
+def _remove_below(root: Path, name: str) -> None:
+    """Delete an entry below a directory, unless a link stands between the two and it lies elsewhere.
+
+    Raises:
+        OSError: something cannot be deleted.
+    """
+    *folders, _ = PurePosixPath(name).parts
+    between = root
+    for folder in folders:
+        between /= folder
+        if between.is_symlink():
+            return
+    _remove(root / name)
 
 
 def _remove(path: Path) -> None:

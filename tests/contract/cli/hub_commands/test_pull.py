@@ -330,7 +330,7 @@ def test_wrong_bytes_are_never_called_done(
     data = done.envelope()["data"]
     assert (data["download_status"], data["commit_hash"]) == ("failed", big.refs["main"])
     assert not snapshot(place, big).exists()
-    assert left_behind(place.hub) == []
+    assert not any(BIG_DIGEST in path for path in left_behind(place.hub))
 
 
 def test_offline_and_complete_is_already_here(

@@ -172,6 +172,26 @@ def test_links_out_of_the_model_are_unlinked_and_never_followed(
     assert (place.hub / "also-precious/file").read_text() == "mine"
 
 
+@pytest.mark.parametrize("revision", ["", f"@{OLD}"])
+def test_folders_of_the_model_that_are_links_are_not_entered(
+    two: CachedModel, place: Place, mlxk: Run, revision: str
+) -> None:
+    outside = place.root / "volume"
+    outside.mkdir()
+    for name in ("blobs", "trees"):
+        shutil.move(two.repository / name, outside / name)
+        (two.repository / name).symlink_to(outside / name)
+    (outside / "locks").mkdir()
+    (outside / "locks" / f"{OLD}.lock").touch()
+    (place.hub / ".locks").mkdir()
+    (place.hub / ".locks/models--org--model").symlink_to(outside / "locks")
+    before = tree(outside)
+    done = mlxk("rm", f"{NAME}{revision}", "--force", "--json").data
+    assert done["bytes_freed"] == 0
+    assert tree(outside) == before
+    assert (two.repository / "snapshots" / OLD).exists() is False
+
+
 def test_of_a_model_that_is_a_link_only_the_link_goes(place: Place, mlxk: Run) -> None:
     model = healthy_model(place.root / "volume", NAME)
     link = place.hub / "models--org--model"
