@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.damaged_models import CachedModel
+from tests.contract.cli.hub_commands.pulling import BIG, BIG_NAME, NAME
+from tests.contract.damaged_models import CachedModel, healthy_sharded_model
 from tests.contract.hub_server import Access, Content, HubServer, Repository, serving
 from tests.isolation import Place
 
@@ -62,6 +63,18 @@ def publish(server: HubServer) -> Callable[..., Repository]:
         return repository
 
     return put
+
+
+@pytest.fixture
+def on_hub(server: HubServer, tmp_path: Path) -> Repository:
+    """A whole model that is only on the Hub."""
+    return server.repositories.add(NAME, contents_of(healthy_sharded_model(tmp_path / "elsewhere", NAME)))
+
+
+@pytest.fixture
+def big(server: HubServer) -> Repository:
+    """A model with a file that takes a moment."""
+    return server.repositories.add(NAME, {"config.json": b"{}", BIG_NAME: BIG})
 
 
 def contents_of(model: CachedModel) -> dict[str, bytes]:
