@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check lint bench schema clean
+.PHONY: help setup demo test soak check lint bench schema clean
 
 help: ## What the targets do
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: setup ## List, check and run the bundled model
 
 test: setup ## The whole offline suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+soak: setup ## Kill and restart long work many times (KILLS=200)
+	MLXK_SOAK_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -q tests/contract/crash
 
 lint: setup
 	$(BIN)/ruff check src tests tools

@@ -243,6 +243,10 @@ class ProgressRecorder:
         self.started: list[tuple[str, int]] = []
         self.done: dict[str, int] = {}
         self.finished = 0
+        self.expected: dict[str, int] = {}
+
+    def expect(self, sizes: Mapping[str, int]) -> None:
+        self.expected = dict(sizes)
 
     def start(self, phase: str, total: int) -> None:
         self.started.append((phase, total))

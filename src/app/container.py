@@ -16,13 +16,17 @@ from mlxk.adapters.workspaces import WorkspaceHome
 from mlxk.app.catalog import Catalog
 from mlxk.app.inspection import Inspector
 from mlxk.app.settings import Settings
+from mlxk.domain.errors import ErrorKind, MlxkError
 
 if TYPE_CHECKING:
+    from mlxk.app.fix import Fix
     from mlxk.app.health import CheckHealth
     from mlxk.app.list_models import ListModels
+    from mlxk.app.pull import Pull
+    from mlxk.app.rm import Rm
     from mlxk.app.run import Run
     from mlxk.app.show import Show
-    from mlxk.domain.ports import TextRuntime, Verifier
+    from mlxk.domain.ports import CacheFetcher, CacheRemover, Hub, TextRuntime, Verifier
 
 
 @contextmanager
@@ -61,6 +65,21 @@ def _remembered() -> Path:
     return user_cache_path("mlxk")
 
 
+def _cache_to_write(root: Path | None) -> Path:
+    """The cache directory of a command that downloads.
+
+    Raises:
+        MlxkError: (`PERMISSION`) there is none, nor a home directory to make one in.
+    """
+    if root is None:
+        raise MlxkError(
+            ErrorKind.PERMISSION,
+            "There is no home directory for the model cache.",
+            hint="set HF_HOME to a directory you can write",
+        )
+    return root
+
+
 class Container(containers.DeclarativeContainer):
     """Settings, adapters (one each, built on first use) and use cases (one per call)."""
 
@@ -79,6 +98,19 @@ class Container(containers.DeclarativeContainer):
     verifier: "providers.Singleton[Verifier]" = providers.Singleton(
         _later("mlxk.adapters.verifier", "DigestVerifier"), receipts
     )
+    endpoint = providers.Singleton(_later("mlxk.adapters.hub.client", "endpoint_in"), environ)
+    hub: "providers.Singleton[Hub]" = providers.Singleton(
+        _later("mlxk.adapters.hub.client", "HuggingFaceHub"), endpoint=endpoint
+    )
+    source = providers.Singleton(_later("mlxk.adapters.hub.blob_download", "BlobSource"), endpoint=endpoint)
+    fetcher: "providers.Singleton[CacheFetcher]" = providers.Singleton(
+        _later("mlxk.adapters.hub.fetcher", "HubCacheFetcher"),
+        providers.Singleton(_cache_to_write, cache_directory),
+        source,
+    )
+    remover: "providers.Singleton[CacheRemover]" = providers.Singleton(
+        _later("mlxk.adapters.hub.remover", "HubCacheRemover"), cache_directory
+    )
     text_runtime: "providers.Singleton[TextRuntime]" = providers.Singleton(
         _later("mlxk.adapters.runtimes.text", "MlxTextRuntime"),
         prompt_cache_bytes=0,  # a process that answers once has nobody to keep a prompt for
@@ -94,6 +126,13 @@ class Container(containers.DeclarativeContainer):
     check_health: "providers.Factory[CheckHealth]" = providers.Factory(
         _later("mlxk.app.health", "CheckHealth"), catalog, inspector, verifier
     )
+    fix: "providers.Factory[Fix]" = providers.Factory(
+        _later("mlxk.app.fix", "Fix"), catalog, check_health, hub, fetcher
+    )
+    pull: "providers.Factory[Pull]" = providers.Factory(
+        _later("mlxk.app.pull", "Pull"), hub, fetcher, cache, inspector
+    )
+    rm: "providers.Factory[Rm]" = providers.Factory(_later("mlxk.app.rm", "Rm"), catalog, remover)
     run: "providers.Factory[Run]" = providers.Factory(
         _later("mlxk.app.run", "Run"), catalog, inspector, host, text_runtime
     )

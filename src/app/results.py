@@ -14,6 +14,7 @@ __all__ = [
     "CheckedModel",
     "FileEntry",
     "FindingEntry",
+    "FixView",
     "HealthDetails",
     "HealthResult",
     "HealthStatus",
@@ -191,13 +192,30 @@ class HealthDetails:
 
 
 @dataclass(frozen=True)
+class FixView:
+    """What `--fix` did about one unhealthy model.
+
+    Attributes:
+        files: the files that were damaged or missing and that the Hub has.
+        message: one line for people: what was fetched, or why no download helps.
+    """
+
+    name: str
+    status: Literal["fixed", "not_fixed"]
+    files: tuple[str, ...]
+    bytes_downloaded: int
+    message: str
+
+
+@dataclass(frozen=True)
 class HealthResult:
-    """`mlxk health`."""
+    """`mlxk health`; `fixes` only with `--fix`, where the rest is what was found afterwards."""
 
     healthy: tuple[CheckedModel, ...]
     unhealthy: tuple[CheckedModel, ...]
     summary: HealthSummary
     details: tuple[HealthDetails, ...]
+    fixes: tuple[FixView, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from mlxk.cli.invocation import Invocation
-from mlxk.cli.options import Json, PatternArgument, Quiet, Verbose
+from mlxk.cli.options import Json, PatternArgument, ProgressLines, Quiet, Verbose
 
 __all__ = ["command"]
 
@@ -23,9 +23,18 @@ def command(
             show_default=False,
         ),
     ] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="Fetch the damaged files of cached models again; verifies those that PATTERN names.",
+            show_default=False,
+        ),
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 if any model is unhealthy.", show_default=False)
     ] = False,
+    progress: ProgressLines = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -37,8 +46,12 @@ def command(
 
     invocation: Invocation = context.obj
     invocation.begin("health", json=json, quiet=quiet, verbose=verbose)
-    progress = progress_for(invocation)
-    result = invocation.container.check_health()(HealthRequest(pattern, verify=verify), progress)
+    request, shown = HealthRequest(pattern, verify=verify), progress_for(invocation, lines=progress)
+    if fix:
+        invocation.configure_logs()
+        result = invocation.container.fix()(request, shown)
+    else:
+        result = invocation.container.check_health()(request, shown)
     invocation.answer(result, lambda found: print_health(found, verbose=invocation.verbose))
-    if check and result.summary.unhealthy_count:
+    if (check or fix) and result.summary.unhealthy_count:
         raise typer.Exit(EXIT_UNHEALTHY)

@@ -6,7 +6,7 @@ import typer
 
 from mlxk.cli.complete import complete_model
 
-__all__ = ["Json", "ModelArgument", "PatternArgument", "Quiet", "Verbose"]
+__all__ = ["Json", "ModelArgument", "PatternArgument", "ProgressLines", "Quiet", "Verbose"]
 
 ModelArgument = Annotated[
     str,
@@ -24,6 +24,12 @@ PatternArgument = Annotated[
         help="A part of the name, or the beginning of a path (./x, /x, ~/x).",
         autocompletion=complete_model,
         show_default=False,
+    ),
+]
+ProgressLines = Annotated[
+    bool,
+    typer.Option(
+        "--progress", help="Progress as JSON lines on stderr, with --json or in a pipe.", show_default=False
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON envelope on stdout.", show_default=False)]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlxk.cli import health, list_models, run, schema, show
+from mlxk.cli import health, list_models, pull, rm, run, schema, show
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, Quiet, Verbose
 from mlxk.cli.plain_parameters import PlainCommand, PlainGroup
@@ -26,6 +26,8 @@ app = typer.Typer(
 app.command("list", cls=PlainCommand)(list_models.command)
 app.command("show", cls=PlainCommand)(show.command)
 app.command("health", cls=PlainCommand)(health.command)
+app.command("pull", cls=PlainCommand)(pull.command)
+app.command("rm", cls=PlainCommand)(rm.command)
 app.command("run", cls=PlainCommand)(run.command)
 app.command("schema", cls=PlainCommand)(schema.command)
 

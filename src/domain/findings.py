@@ -52,7 +52,7 @@ class Severity(Enum):
 class Remedy(Enum):
     """What helps against a finding."""
 
-    FETCH_AGAIN = "download the file again"
+    FETCH_AGAIN = "download the file again; in the cache: `mlxk health NAME --fix`, or `mlxk pull NAME`"
     REPAIR_INDEX = "rebuild the weight index from the shards' headers"
     FIX_FILE = "correct the file by hand, or download it again"
     FIX_PERMISSIONS = "make the file readable for you"

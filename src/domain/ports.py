@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING, Protocol
 from mlxk.domain.verification import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mlxk.domain.clone_steps import CopyMethod
     from mlxk.domain.compatibility import Runtimes
+    from mlxk.domain.consent import Consent
     from mlxk.domain.generation import Delta, GenerationRequest
     from mlxk.domain.hub import FetchResult, HubFile, Missing, RepoInfo
     from mlxk.domain.manifest import Manifest, Origin
     from mlxk.domain.memory import MemoryFacts
     from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
     from mlxk.domain.naming import RepoId
+    from mlxk.domain.removal import Removal, RepoContents
     from mlxk.domain.staging import Sentinel, StagingState
     from mlxk.domain.verification import Digest, FileVerdict
 
 __all__ = [
     "CacheFetcher",
+    "CacheRemover",
+    "Confirmer",
     "FactReader",
+    "FileProgress",
     "Host",
     "Hub",
     "ModelStore",
@@ -207,6 +212,20 @@ class Progress(Protocol):
         """The work is over, finished or not."""
 
 
+class FileProgress(Progress, Protocol):
+    """Progress that also knows how large each file is, to tell which are on their way."""
+
+    def expect(self, sizes: Mapping[str, int]) -> None:
+        """The files of the work that starts next, by path, in bytes."""
+
+
+class Confirmer(Protocol):
+    """Asks the user before something that cannot be taken back, or that takes long."""
+
+    def __call__(self, question: str, /) -> Consent:
+        """The answer to a question that yes or no answers."""
+
+
 class Hub(Protocol):
     """The Hugging Face Hub, or a server that speaks like it."""
 
@@ -242,6 +261,9 @@ class CacheFetcher(Protocol):
     def remembered(self, repo_id: RepoId, revision: str) -> RepoInfo | None:
         """What the Hub said of a revision when it was last downloaded; None if nothing was kept."""
 
+    def is_fetching(self, info: RepoInfo) -> bool:
+        """Whether another process downloads a file of a repository at this moment."""
+
     def free_bytes(self) -> int:
         """Bytes that may still be written to the cache's volume."""
 
@@ -260,6 +282,32 @@ class CacheFetcher(Protocol):
                 connection stayed lost; (`ACCESS_DENIED`, `AUTH`) the Hub refused a file;
                 (`INSUFFICIENT_DISK`) before the first byte where it can be known; (`PERMISSION`) the cache
                 cannot be written.
+        """
+
+
+class CacheRemover(Protocol):
+    """Deletes from one cache directory, and never anything outside a model's own directory there."""
+
+    def leftover(self, name: str) -> ModelRecord | None:
+        """The record of a directory that no model is in any more, for what deleting it in part left."""
+
+    def contents(self, record: ModelRecord) -> RepoContents:
+        """What there is of a record's model; broken links are no problem.
+
+        Raises:
+            MlxkError: (`PERMISSION`) it cannot be read; (`OPERATION`) the record is not of this cache.
+        """
+
+    def held_locks(self, record: ModelRecord) -> tuple[str, ...]:
+        """The lock files of the record's model that another process holds, relative to the cache."""
+
+    def remove(self, record: ModelRecord, removal: Removal) -> None:
+        """Delete what was planned, with the locks that belong to it; what is gone already is no problem.
+
+        Interrupted or failed, it has deleted a part; the next call deletes the rest.
+
+        Raises:
+            MlxkError: (`PERMISSION`) something cannot be deleted; the message says what.
         """
 
 

@@ -9,7 +9,6 @@ file list (`huggingface_hub._tree_cache`, format 1).
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -141,9 +140,7 @@ class RepoFolder:
         """
         ordered = sorted(info.files, key=lambda file: file.path)
         tree = {"format_version": _TREE_VERSION, "files": {file.path: _tree_entry(file) for file in ordered}}
-        target = self._tree(info.commit)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(target, json.dumps(tree, indent=1))
+        self._write(self._tree(info.commit), json.dumps(tree, indent=1), f"{info.commit}.tree")
 
     def place(self, commit: str, files: Iterable[HubFile]) -> None:
         """Give files their entries in the snapshot; a snapshot that is new appears at once, with all of them.
@@ -168,8 +165,7 @@ class RepoFolder:
             except OSError:  # the Hub's own client has begun the same snapshot in this moment
                 self._place_links(files, final)
                 _remove_links(staging)
-            with suppress(OSError):
-                staging.parent.rmdir()
+            self.tidy()
 
     def set_ref(self, revision: str, commit: str) -> None:
         """Let a branch's or tag's name stand for a commit.
@@ -177,9 +173,36 @@ class RepoFolder:
         Raises:
             OSError: it cannot be written.
         """
-        ref = self.path / "refs" / revision
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(ref, commit)
+        self._write(self.path / "refs" / revision, commit, f"{commit}.ref")
+
+    def tidy(self) -> None:
+        """Remove the folder that a process that died has left, if nothing is in it."""
+        with suppress(OSError):
+            (self.path / _STAGING).rmdir()
+
+    def _write(self, target: Path, text: str, name: str) -> None:
+        """Write a file at once. What a process that dies leaves lies out of view, and is written over.
+
+        Args:
+            name: of the file until it is whole; the caller holds the snapshot's lock for it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        temporary = self.path / _STAGING / name
+        for folder in (target.parent, temporary.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            self.tidy()
 
     def _entry(self, commit: str, file: HubFile) -> Path:
         return self.snapshot(commit) / file.path
@@ -259,19 +282,6 @@ def _remembered_file(path: object, entry: object) -> HubFile:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _write_atomically(target: Path, text: str) -> None:
-    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _remove_links(folder: Path) -> None:

@@ -37,6 +37,9 @@ _WORKERS = 4
 _LOCK_POLL = 0.5
 """Seconds between looks at how far another process has come."""
 
+_GLANCE = 0.05
+"""Seconds after which a lock counts as held."""
+
 _PATIENCE = 0.5
 """Seconds that an interrupted fetch waits for its threads; a silent connection would hold them longer."""
 
@@ -87,6 +90,16 @@ class HubCacheFetcher:
         """What the Hub said of a revision when it was last downloaded, here or by the Hub's own client."""
         return RepoFolder(self._root, repo_id).remembered(revision)
 
+    def is_fetching(self, info: RepoInfo) -> bool:
+        """Whether another process holds the lock of a content that was begun."""
+        folder = RepoFolder(self._root, info.repo_id)
+        for file in info.files:
+            if folder.partial(file).exists():
+                with suppress(OSError), try_lock(folder.lock(file.digest.value), _GLANCE) as taken:
+                    if not taken:
+                        return True
+        return False
+
     def free_bytes(self) -> int:
         """Bytes that may still be written to the cache's volume."""
         import shutil
@@ -111,6 +124,7 @@ class HubCacheFetcher:
         held = folder.holdings(info)
         before = missing(info, held)
         if not wanted and before.complete and not before.stale_ref:  # the cache may be one we cannot write to
+            folder.tidy()
             return FetchResult(str(folder.snapshot(info.commit)), (), 0, 0, complete=True)
         with _disk_errors(info):
             folder.prepare()

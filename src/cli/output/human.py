@@ -272,6 +272,9 @@ def print_health(result: HealthResult, *, verbose: bool) -> None:
         _print_findings(shown)
         if len(shown) < len(findings):
             sys.stdout.write(f"  and {len(findings) - len(shown)} more; --verbose shows them\n")
+    for fix in result.fixes:
+        outcome = "fixed      " if fix.status == "fixed" else "NOT FIXED  "
+        sys.stdout.write(f"{outcome}{printable(fix.name)}: {printable(fix.message)}\n")
     summary = result.summary
     sys.stdout.write(
         f"{summary.total} checked: {summary.healthy_count} healthy, {summary.unhealthy_count} unhealthy\n"

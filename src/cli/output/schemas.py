@@ -6,7 +6,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from mlxk.app.pull import PullResult
 from mlxk.app.results import SPEC_VERSION, HealthResult, ListResult, RunResult, ShowResult, VersionResult
+from mlxk.app.rm import LocksView, RmResult
 from mlxk.cli.output.envelope import Envelope
 from mlxk.domain.errors import ErrorKind
 
@@ -15,6 +17,8 @@ __all__ = ["schema_of", "schemas"]
 _ENVELOPES: Mapping[str, TypeAdapter[Any]] = {
     "health": TypeAdapter(Envelope[HealthResult]),
     "list": TypeAdapter(Envelope[ListResult]),
+    "pull": TypeAdapter(Envelope[PullResult]),
+    "rm": TypeAdapter(Envelope[RmResult | LocksView]),
     "run": TypeAdapter(Envelope[RunResult]),
     "schema": TypeAdapter(Envelope[dict[str, object]]),
     "show": TypeAdapter(Envelope[ShowResult]),

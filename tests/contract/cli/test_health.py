@@ -2,6 +2,7 @@
 
 import pytest
 
+from mlxk.domain.findings import Remedy
 from tests.contract.cli.conftest import Run
 from tests.contract.cli.terminal import Terminal
 from tests.contract.damaged_models import (
@@ -77,7 +78,7 @@ def test_people_read_what_is_wrong_and_what_helps(zoo: Place, mlxk: Run) -> None
     assert done.out.splitlines() == [
         "UNHEALTHY  bad/shard_missing",
         "  Missing weight shards: model-00002-of-00002.safetensors",
-        "    download the file again [shard_missing]",
+        f"    {Remedy.FETCH_AGAIN.value} [shard_missing]",
         "1 checked: 0 healthy, 1 unhealthy",
     ]
     assert done.err == ""

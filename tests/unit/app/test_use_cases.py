@@ -122,7 +122,8 @@ def test_show_has_the_findings_of_a_damaged_model(machine: Machine) -> None:
         "error",
         "model.safetensors",
     )
-    assert finding.remedy == "download the file again"
+    assert finding.remedy.startswith("download the file again")
+    assert "mlxk health NAME --fix" in finding.remedy
 
 
 def test_a_model_without_config_has_no_metadata() -> None:
