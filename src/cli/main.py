@@ -165,7 +165,7 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _fail(error: "MlxkError", invocation: "Invocation") -> int:
-    if _interruptions:  # what failed then failed because of it
+    if _interruptions and error.kind.exit_code != EXIT_INTERRUPTED:  # what failed, failed because of it
         from mlxk.domain.errors import Interrupted
 
         error = Interrupted()

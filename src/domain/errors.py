@@ -81,16 +81,24 @@ class MlxkError(Exception):
         message: one sentence, without a trailing newline.
         hint: what to do next, or None.
         matches: the candidates of an ambiguous or misspelt name, best first.
+        data: what the command has to say all the same, such as how far it came; the envelope's `data`.
     """
 
     def __init__(
-        self, kind: ErrorKind, message: str, *, hint: str | None = None, matches: Sequence[str] = ()
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        hint: str | None = None,
+        matches: Sequence[str] = (),
+        data: object | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.hint = hint
         self.matches = tuple(matches)
+        self.data = data
 
 
 class InvalidInput(MlxkError):

@@ -41,10 +41,10 @@ def success_envelope(command: str, result: Result) -> Envelope[Result]:
     return Envelope("success", command, result, None)
 
 
-def error_envelope(command: str, error: MlxkError) -> Envelope[None]:
-    """The envelope of an error."""
+def error_envelope(command: str, error: MlxkError) -> Envelope[object]:
+    """The envelope of an error; `data` is null unless the error brings some."""
     view = ErrorView(error.kind.type, error.message, error.hint, error.matches, error.kind.retryable)
-    return Envelope("error", command, None, view)
+    return Envelope("error", command, error.data, view)
 
 
 def plain(value: object) -> object:
