@@ -49,6 +49,10 @@ class DiskIntegrity:
         verdict = _check(str(workspace), manifest)
         return replace(state_of(manifest), cleanliness=verdict.cleanliness, hint=verdict.hint)
 
+    def recorded(self, workspace: Path) -> Manifest | Refusal:
+        """What a workspace's manifest says, unchecked, or why there is none."""
+        return read_manifest(str(workspace))
+
     def pin(self, workspace: Path) -> Manifest:
         """Make what a managed workspace holds now its clean state, by the patterns of its manifest.
 

@@ -18,11 +18,21 @@ from mlxk.app.inspection import Inspector
 from mlxk.app.settings import Settings
 
 if TYPE_CHECKING:
+    from mlxk.app.clone import Clone
+    from mlxk.app.clone_source import CloneSources
     from mlxk.app.health import CheckHealth
     from mlxk.app.list_models import ListModels
     from mlxk.app.run import Run
     from mlxk.app.show import Show
-    from mlxk.domain.ports import TextRuntime, Verifier
+    from mlxk.domain.ports import (
+        CacheFetcher,
+        CloneTargets,
+        Hub,
+        Staging,
+        TextRuntime,
+        TreeCopier,
+        Verifier,
+    )
 
 
 @contextmanager
@@ -54,6 +64,13 @@ def _later(module: str, name: str) -> Callable[..., Any]:
     return make
 
 
+def _copier() -> "TreeCopier":
+    """What copies trees on this system."""
+    from mlxk.adapters.tree_copy import VolumeTreeCopier
+
+    return VolumeTreeCopier.for_this_system()
+
+
 def _remembered() -> Path:
     """Where receipts and other things worth remembering are kept; losing it costs time only."""
     from platformdirs import user_cache_path
@@ -79,6 +96,21 @@ class Container(containers.DeclarativeContainer):
     verifier: "providers.Singleton[Verifier]" = providers.Singleton(
         _later("mlxk.adapters.verifier", "DigestVerifier"), receipts
     )
+    hub: "providers.Singleton[Hub]" = providers.Singleton(
+        _later("mlxk.adapters.hub.client", "HuggingFaceHub")
+    )
+    fetcher_for: "providers.Object[Callable[[Path], CacheFetcher]]" = providers.Object(
+        _later("mlxk.adapters.hub.fetcher", "HubCacheFetcher")
+    )
+    clone_targets: "providers.Singleton[CloneTargets]" = providers.Singleton(
+        _later("mlxk.adapters.clone_target", "TargetDirectories"),
+        settings.provided.workspace_home,
+        cache_directory,
+    )
+    staging: "providers.Singleton[Staging]" = providers.Singleton(
+        _later("mlxk.adapters.staging", "StagingArea")
+    )
+    copier = providers.Singleton(_copier)
     text_runtime: "providers.Singleton[TextRuntime]" = providers.Singleton(
         _later("mlxk.adapters.runtimes.text", "MlxTextRuntime")
     )
@@ -89,9 +121,32 @@ class Container(containers.DeclarativeContainer):
     list_models: "providers.Factory[ListModels]" = providers.Factory(
         _later("mlxk.app.list_models", "ListModels"), catalog, inspector
     )
-    show: "providers.Factory[Show]" = providers.Factory(_later("mlxk.app.show", "Show"), catalog, inspector)
+    show: "providers.Factory[Show]" = providers.Factory(
+        _later("mlxk.app.show", "Show"), catalog, inspector, integrity
+    )
     check_health: "providers.Factory[CheckHealth]" = providers.Factory(
-        _later("mlxk.app.health", "CheckHealth"), catalog, inspector, verifier
+        _later("mlxk.app.health", "CheckHealth"), catalog, inspector, verifier, integrity
+    )
+    clone_sources: "providers.Factory[CloneSources]" = providers.Factory(
+        _later("mlxk.app.clone_source", "CloneSources"),
+        catalog,
+        cache,
+        reader,
+        integrity,
+        hub,
+        fetcher_for,
+        cache_directory,
+    )
+    clone: "providers.Factory[Clone]" = providers.Factory(
+        _later("mlxk.app.clone", "Clone"),
+        clone_sources,
+        clone_targets,
+        staging,
+        copier,
+        integrity,
+        reader,
+        hub,
+        fetcher_for,
     )
     run: "providers.Factory[Run]" = providers.Factory(
         _later("mlxk.app.run", "Run"), catalog, inspector, host, text_runtime

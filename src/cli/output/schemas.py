@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from mlxk.app.clone_answer import CloneResult
 from mlxk.app.results import SPEC_VERSION, HealthResult, ListResult, RunResult, ShowResult, VersionResult
 from mlxk.cli.output.envelope import Envelope
 from mlxk.domain.errors import ErrorKind
@@ -13,6 +14,7 @@ from mlxk.domain.errors import ErrorKind
 __all__ = ["schema_of", "schemas"]
 
 _ENVELOPES: Mapping[str, TypeAdapter[Any]] = {
+    "clone": TypeAdapter(Envelope[CloneResult]),
     "health": TypeAdapter(Envelope[HealthResult]),
     "list": TypeAdapter(Envelope[ListResult]),
     "run": TypeAdapter(Envelope[RunResult]),
