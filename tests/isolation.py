@@ -17,7 +17,7 @@ __all__ = ["MARKER", "ForeignTree", "Place", "delete_tree", "isolated_place"]
 
 MARKER = ".mlxk-test-tree"
 _KEY = secrets.token_bytes(32)
-_KEPT = ("PATH", "TMPDIR", "LANG", "SYSTEMROOT")
+_KEPT = ("PATH", "PYTHONPATH", "TMPDIR", "LANG", "SYSTEMROOT")
 _FOREIGN = ("MLXK_", "HF_", "HUGGING", "XDG_", "TRANSFORMERS_", "_TYPER", "_MLXK", "COMP_")
 
 

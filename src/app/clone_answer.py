@@ -38,8 +38,8 @@ class CloneDetails:
     """How it was done.
 
     Attributes:
-        commit: the commit that was cloned; null for what has none.
-        copy_method: how the files were copied; null when none were.
+        commit: the commit that was cloned; absent for what has none.
+        copy_method: how the files were copied; absent when none were.
         bytes_downloaded: bytes received from the Hub.
         bytes_resumed: bytes that an earlier, interrupted download had left.
         plan: with `--dry-run`, the steps, a line each.

@@ -203,9 +203,7 @@ def test_verify_finds_what_a_quick_look_cannot() -> None:
 def test_verify_says_when_nothing_states_a_digest() -> None:
     machine = Machine({"org/flat": facts_of("org/flat", config=CONFIG)}, {})
     (details,) = machine.check_health(HealthRequest(verify=True), machine.progress).details
-    assert details.verification == VerificationView(
-        0, 0, 2, 0, ("config.json", "model.safetensors")
-    )
+    assert details.verification == VerificationView(0, 0, 2, 0, ("config.json", "model.safetensors"))
 
 
 def test_verify_counts_a_shared_blob_once_and_a_broken_link_not() -> None:
