@@ -100,7 +100,7 @@ def _check(workspace: str, manifest: Manifest) -> Verdict:
         return Verdict(Cleanliness.UNKNOWN, f"{baseline.message}; {RECALC_HINT}")
     verdict = _settle(baseline, walk(workspace, Exclusions(baseline.exclude_patterns)))
     if verdict.heal:
-        _heal(workspace, manifest, baseline.with_mtimes(verdict.heal))
+        _heal(workspace, manifest, baseline.with_mtimes(verdict.heal, manifest.tensor_digests))
     return verdict
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
-from mlxk.app.clone_answer import CloneDetails, CloneResult, cancelled, failed_clone, with_advice, with_result
+from mlxk.app.clone_answer import CloneDetails, CloneResult, cancelled, failed_clone, with_advice
 from mlxk.app.clone_source import CloneSources, Commit, HubModel, LocalModel
 from mlxk.domain.clone_plan import (
     CloneObservation,
@@ -146,9 +146,11 @@ class Clone:
             if request.dry_run:
                 return _dry(job, plan)
             return self._carry_out(job, plan, progress)
+        except KeyboardInterrupt:
+            stopped = MlxkError(ErrorKind.USER_CANCELLED, "Interrupted.")
+            raise failed_clone(stopped, model.name, target, health_check=request.health_check) from None
         except MlxkError as error:
-            failed = failed_clone(error, model.name, target, health_check=request.health_check)
-            raise with_result(error, failed) from error
+            raise failed_clone(error, model.name, target, health_check=request.health_check) from error
 
     # Observe
 

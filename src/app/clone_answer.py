@@ -14,7 +14,6 @@ __all__ = [
     "cancelled",
     "failed_clone",
     "with_advice",
-    "with_result",
 ]
 
 CloneStatus: TypeAlias = Literal[
@@ -102,11 +101,8 @@ def with_advice(error: MlxkError, advice: str | None) -> MlxkError:
     return MlxkError(error.kind, error.message, hint=hint or None, matches=error.matches)
 
 
-def failed_clone(error: MlxkError, model: str, target: str, *, health_check: bool) -> CloneResult:
-    """What scripts read of a clone that failed."""
-    return CloneResult(model, _STATUS.get(error.kind, "error"), error.message, target, health_check)
-
-
-def with_result(error: MlxkError, result: CloneResult) -> MlxkError:
-    """The error, with how far the clone came."""
+def failed_clone(error: MlxkError, model: str, target: str, *, health_check: bool) -> MlxkError:
+    """The error, with what scripts read of a clone that failed."""
+    status = _STATUS.get(error.kind, "error")
+    result = CloneResult(model, status, error.message, target, health_check)
     return MlxkError(error.kind, error.message, hint=error.hint, matches=error.matches, data=result)

@@ -11,7 +11,17 @@ from tests.contract.damaged_models import CachedModel, healthy_sharded_model
 from tests.contract.hub_server import HubServer
 from tests.contract.hub_server.repositories import Access, Content, Repository
 
-__all__ = ["REPO", "SHARD", "assert_clone", "contents", "in_cache", "litter", "on_hub", "tree_digest"]
+__all__ = [
+    "REPO",
+    "SHARD",
+    "assert_clone",
+    "contents",
+    "in_cache",
+    "litter",
+    "names",
+    "on_hub",
+    "tree_digest",
+]
 
 REPO = "org/model"
 SHARD = "model-00002-of-00002.safetensors"
@@ -66,7 +76,12 @@ def assert_clone(target: Path, files: Mapping[str, Content]) -> None:
 
 def litter(directory: Path) -> list[str]:
     """What unfinished clones left."""
-    return sorted(name for name in os.listdir(directory) if name.startswith("."))
+    return [name for name in names(directory) if name.startswith(".")]
+
+
+def names(directory: Path) -> list[str]:
+    """What is in a directory, sorted."""
+    return sorted(path.name for path in directory.iterdir())
 
 
 def tree_digest(root: Path) -> str:

@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.contract.cli.conftest import TIMEOUT, Outcome, Run, environment
-from tests.contract.cloning import REPO, SHARD, assert_clone, contents, in_cache, litter, on_hub, tree_digest
+from tests.contract.cloning import (
+    REPO,
+    SHARD,
+    assert_clone,
+    contents,
+    in_cache,
+    litter,
+    names,
+    on_hub,
+    tree_digest,
+)
 from tests.contract.hub_server import Fault, HubServer, Trouble, serving
 from tests.contract.hub_server.repositories import Access, Content
 from tests.contract.volumes import memory_disk
@@ -277,7 +287,7 @@ def test_a_dry_run_prints_the_plan_and_does_nothing(
     data = mlxk("clone", REPO, "--dry-run", "--json").data
     assert data["clone_status"] == "preparing"
     assert data["details"]["plan"] == done.out.splitlines()[:-1]
-    assert os.listdir(place.workspaces) == []
+    assert names(place.workspaces) == []
     assert server.traffic.downloads() == []
 
 
@@ -321,7 +331,7 @@ def test_targets_that_are_no_paths(place: Place, mlxk: Run, target: str) -> None
     done = mlxk("clone", "demo", target, "--json")
     assert done.code in (1, 3)
     assert done.error["hint"]
-    assert os.listdir(place.workspaces) == os.listdir(place.work) == []
+    assert names(place.workspaces) == names(place.work) == []
 
 
 def test_an_empty_directory_is_a_target(place: Place, mlxk: Run) -> None:
@@ -353,7 +363,7 @@ def test_what_the_hub_does_not_have_or_hides(
     ]:
         error = failed(mlxk("clone", name, "--json"), kind, code, "pull_failed")
         assert error["hint"]
-    assert os.listdir(place.workspaces) == []
+    assert names(place.workspaces) == []
     assert server.traffic.downloads() == []
 
 
@@ -389,7 +399,7 @@ def test_content_that_is_not_what_was_listed(
     on_hub(server, files)
     server.faults.add(Fault(SHARD, Trouble.WRONG_BYTES, times=10))
     failed(mlxk("clone", REPO, "--json"), "PullFailedError", 2, "pull_failed")
-    assert os.listdir(place.workspaces) == []
+    assert names(place.workspaces) == []
 
 
 @pytest.mark.usefixtures("no_hub")
@@ -426,7 +436,8 @@ def start(place: Place, server: HubServer, *arguments: str) -> "subprocess.Popen
     hub: dict[str, str | None] = {"HF_ENDPOINT": server.url, "HF_HUB_DISABLE_XET": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "mlxk", "clone", *arguments, "--json"],
-        env=environment(place, hub), cwd=place.work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(place, hub), cwd=place.work,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -529,6 +540,24 @@ def test_verify_finds_a_flipped_bit_in_a_workspace(
     done = mlxk("health", "model", "--verify", "--check", "--json")
     assert done.code == 1
     assert SHARD in done.data["unhealthy"][0]["reason"]
+
+
+def test_retrained_weights_can_be_pinned(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run
+) -> None:
+    """Other tensors under the same header: the content hash does not see them, verifying does."""
+    on_hub(server, files)
+    mlxk("clone", REPO)
+    shard = place.workspaces / "model" / SHARD
+    trained = bytearray(shard.read_bytes())
+    trained[-1] ^= 1
+    shard.write_bytes(trained)
+    assert mlxk("list", "model", "--json").data["models"][0]["clean"] is True
+    assert mlxk("health", "model", "--verify", "--check").code == 1
+    assert mlxk("show", "model", "--recalc-hash").code == 0
+    data = mlxk("health", "model", "--verify", "--json").data
+    assert data["unhealthy"] == []
+    assert data["details"][0]["verification"]["unverified"] == [SHARD]
 
 
 def test_what_cannot_be_verified_is_said(place: Place, mlxk: Run) -> None:
