@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -402,6 +403,82 @@ def test_content_that_is_not_what_was_listed(
     assert names(place.workspaces) == []
 
 
+def test_a_lost_connection_keeps_what_came(
+    server: HubServer, place: Place, mlxk: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlxk.adapters.hub import fetcher
+    from mlxk.domain.hub import RetryPolicy
+
+    impatient = fetcher.BlobSource(timeout=0.5, retries=RetryPolicy(attempts=2, first_wait=0.01))
+    monkeypatch.setattr(fetcher, "BlobSource", lambda: impatient)
+    files = contents(tmp_path / "big", padding=3_000_000)
+    on_hub(server, files)
+    server.faults.add(Fault("vocabulary.bin", Trouble.CUT, 1_000_000), *NOTHING_MORE)
+    error = failed(mlxk("clone", REPO, "--json"), "PullFailedError", 2, "pull_failed")
+    assert error["retryable"] is True
+    (staging,) = litter(place.workspaces)
+    assert f"rm -r {place.workspaces / staging}" in str(error["hint"])
+    server.faults.clear()
+    assert mlxk("clone", REPO, "--json").data["details"]["bytes_resumed"] >= 1_000_000
+    assert_clone(place.workspaces / "model", files)
+
+
+NOTHING_MORE = [Fault("vocabulary.bin", Trouble.CUT, 0, times=20)]
+
+
+@contextmanager
+def copying_fails(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The download is done, and then the disk fails."""
+    from mlxk.adapters.tree_copy import VolumeTreeCopier
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(VolumeTreeCopier, "copy", fail)
+        yield
+
+
+@pytest.mark.parametrize(("flags", "again"), [([], True), (["--force-resume"], False)])
+def test_an_unhealthy_download_is_begun_again_unless_forced(
+    server: HubServer,
+    files: Mapping[str, Content],
+    mlxk: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+    again: bool,
+) -> None:
+    on_hub(server, {name: content for name, content in files.items() if name != SHARD})
+    with copying_fails(monkeypatch):
+        mlxk("clone", REPO)
+    begun = len(server.traffic.downloads())
+    assert mlxk("clone", REPO, *flags).code == 0
+    assert (len(server.traffic.downloads()) > begun) is again
+
+
+def test_a_forced_resume_believes_nothing_unhashed(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = {**files, "config.json": Content(b"{")}
+    on_hub(server, damaged)
+    with copying_fails(monkeypatch):
+        mlxk("clone", REPO)
+    (blob,) = place.workspaces.rglob(f"blobs/{files[SHARD].sha256}")
+    blob.write_bytes(bytes(len(files[SHARD].data)))
+    server.traffic.clear()
+    assert mlxk("clone", REPO, "--force-resume").code == 0
+    assert_clone(place.workspaces / "model", damaged)
+    assert len(server.traffic.downloads()) == len(server.traffic.downloads(SHARD)) > 0
+
+
+def test_a_workspace_with_a_link_that_leads_out(place: Place, mlxk: Run) -> None:
+    mlxk("clone", "demo", "mine")
+    (place.workspaces / "mine" / "secret").symlink_to("/etc/passwd")
+    error = failed(mlxk("clone", "mine", "yours", "--json"), "CloneFailedError", 1, "error")
+    assert "secret" in str(error["message"])
+    assert names(place.workspaces) == ["mine"]
+
+
 @pytest.mark.usefixtures("no_hub")
 def test_a_complete_download_needs_no_network_again(
     server: HubServer,
@@ -410,16 +487,9 @@ def test_a_complete_download_needs_no_network_again(
     mlxk: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from mlxk.adapters.tree_copy import VolumeTreeCopier
-
     on_hub(server, files)
     _ask(server.url, monkeypatch, place)
-
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(VolumeTreeCopier, "copy", fail)
+    with copying_fails(monkeypatch):
         error = failed(mlxk("clone", REPO, "--json"), "CloneFailedError", 1, "error")
     (staging,) = litter(place.workspaces)
     assert f"rm -r {place.workspaces / staging}" in str(error["hint"])
