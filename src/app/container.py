@@ -58,8 +58,8 @@ __all__ = ["Container", "container_for"]
 def _later(module: str, name: str) -> Callable[..., Any]:
     """A class imported when the first one is made, so that a command loads only what it uses."""
 
-    def make(*parts: object) -> object:
-        return getattr(import_module(module), name)(*parts)
+    def make(*parts: object, **named: object) -> object:
+        return getattr(import_module(module), name)(*parts, **named)
 
     return make
 
@@ -96,11 +96,13 @@ class Container(containers.DeclarativeContainer):
     verifier: "providers.Singleton[Verifier]" = providers.Singleton(
         _later("mlxk.adapters.verifier", "DigestVerifier"), receipts
     )
+    endpoint = providers.Singleton(_later("mlxk.adapters.hub.client", "endpoint_in"), environ)
     hub: "providers.Singleton[Hub]" = providers.Singleton(
-        _later("mlxk.adapters.hub.client", "HuggingFaceHub")
+        _later("mlxk.adapters.hub.client", "HuggingFaceHub"), endpoint=endpoint
     )
-    fetcher_for: "providers.Object[Callable[[Path], CacheFetcher]]" = providers.Object(
-        _later("mlxk.adapters.hub.fetcher", "HubCacheFetcher")
+    source = providers.Singleton(_later("mlxk.adapters.hub.blob_download", "BlobSource"), endpoint=endpoint)
+    fetcher_for: "providers.Factory[CacheFetcher]" = providers.Factory(
+        _later("mlxk.adapters.hub.fetcher", "HubCacheFetcher"), source=source
     )
     clone_targets: "providers.Singleton[CloneTargets]" = providers.Singleton(
         _later("mlxk.adapters.clone_target", "TargetDirectories"),
@@ -134,7 +136,7 @@ class Container(containers.DeclarativeContainer):
         reader,
         integrity,
         hub,
-        fetcher_for,
+        fetcher_for.provider,
         cache_directory,
     )
     clone: "providers.Factory[Clone]" = providers.Factory(
@@ -146,7 +148,7 @@ class Container(containers.DeclarativeContainer):
         integrity,
         reader,
         hub,
-        fetcher_for,
+        fetcher_for.provider,
     )
     run: "providers.Factory[Run]" = providers.Factory(
         _later("mlxk.app.run", "Run"), catalog, inspector, host, text_runtime

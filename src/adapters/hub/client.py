@@ -25,7 +25,7 @@ from mlxk.domain.naming import RepoId
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["METADATA_RETRIES", "HuggingFaceHub"]
+__all__ = ["METADATA_RETRIES", "HuggingFaceHub", "endpoint_in"]
 
 METADATA_RETRIES = RetryPolicy(attempts=3, first_wait=0.5, longest_wait=2.0, longest_retry_after=5.0)
 """For questions that a person waits for."""
@@ -34,6 +34,19 @@ _MAX_PAGES = 1000
 """Of 1000 entries each: far beyond any model, and an end for a server whose pages have none."""
 
 _T = TypeVar("_T")
+
+
+def endpoint_in(environ: Mapping[str, str]) -> str | None:
+    """The Hub's address in an environment, or None where the client knows it itself.
+
+    The client takes an empty `HF_ENDPOINT` for an address; here it counts as unset, as everywhere.
+    """
+    named = environ.get("HF_ENDPOINT")
+    if named is None:
+        return None
+    from huggingface_hub import constants
+
+    return (named or constants._HF_DEFAULT_ENDPOINT).rstrip("/")
 
 
 class HuggingFaceHub:
