@@ -165,9 +165,9 @@ class Clone:
             commit = self._commit(model, kept)
         else:  # nothing that the Hub could say would help
             commit = Commit(None, CommitSource.USER)
-        state = (
-            found if isinstance(found, StagingState) else self._state(path, found, wish, at_target, commit)
-        )
+        state = found if isinstance(found, StagingState) else self._state(path, found, wish, commit)
+        if state is StagingState.PUBLISHED and not at_target.free and not self._is_made_of(model, target):
+            state = StagingState.PARTIAL
         space = self._space(path, state, commit, target) if at_target.free else Space()
         seen = CloneObservation(at_target, state, path, commit.number, commit.source, commit.snapshot, space)
         return _Job(request, model, wish, seen, commit)
@@ -177,26 +177,22 @@ class Clone:
             return Commit("", CommitSource.USER, model.record.path)
         return self._sources.commit(model, kept)
 
-    def _state(
-        self, path: str, found: Sentinel, wish: Wish, at_target: TargetState, commit: Commit
-    ) -> StagingState:
+    def _state(self, path: str, found: Sentinel, wish: Wish, commit: Commit) -> StagingState:
         """What our staging directory is good for. Without the Hub, an unhealthy download is all there is."""
         healthy = False
         if commit.number and found.complete == commit.number:
             healthy = (
                 commit.info is None or self._health(_snapshot(path, wish.repo, commit.number), wish).healthy
             )
-        state = staging_state(
+        return staging_state(
             found, commit=commit.number, download_healthy=healthy, copy_there=self._staging.has_copy(path)
         )
-        if state is StagingState.PUBLISHED and not at_target.free and not self._is_made_of(wish):
-            return StagingState.PARTIAL
-        return state
 
-    def _is_made_of(self, wish: Wish) -> bool:
+    def _is_made_of(self, model: LocalModel | HubModel, target: str) -> bool:
         """Whether the target is a workspace of the model."""
-        manifest = self._integrity.recorded(Path(wish.target))
-        return not isinstance(manifest, Refusal) and manifest.source_repo in (wish.repo, None)
+        manifest = self._integrity.recorded(Path(target))
+        origin = model.name if isinstance(model, HubModel) else self._sources.origin_of(model).repo
+        return not isinstance(manifest, Refusal) and manifest.source_repo == origin
 
     def _space(self, path: str, state: StagingState, commit: Commit, target: str) -> Space:
         download = None
@@ -218,10 +214,20 @@ class Clone:
             if job.seen.target is TargetState.NOT_EMPTY and not job.request.dry_run:
                 self._staging.sweep(job.seen.staging_path)
             raise decided.error()
-        info = job.commit.info
-        if info is not None and info.gated and any(isinstance(step, Download) for step in decided.steps):
-            self._hub.check_access(info.repo_id)
+        if any(isinstance(step, Download) for step in decided.steps):
+            self._may_download(job)
         return decided
+
+    def _may_download(self, job: _Job) -> None:
+        info = job.commit.info
+        if info is None:
+            raise MlxkError(
+                ErrorKind.PULL_FAILED,
+                "The Hub could not be reached, and not all of the model is here.",
+                hint="try again when the Hub can be reached",
+            )
+        if info.gated:
+            self._hub.check_access(info.repo_id)
 
     # Carry out
 
@@ -314,13 +320,13 @@ class Clone:
             )
 
     def _write_manifest(self, copy: str, job: _Job) -> None:
-        commit = job.seen.commit
-        if job.seen.snapshot is not None:
-            source = job.seen.snapshot
+        if isinstance(job.model, LocalModel):
+            origin = self._sources.origin_of(job.model)
         else:
-            assert commit is not None
-            source = _snapshot(job.seen.staging_path, job.wish.repo, commit)
-        self._integrity.found(Path(copy), self._sources.origin(job.model, source, commit))
+            assert job.seen.commit is not None
+            downloaded = _snapshot(job.seen.staging_path, job.wish.repo, job.seen.commit)
+            origin = self._sources.origin_at(job.model, job.seen.commit, job.seen.snapshot or downloaded)
+        self._integrity.found(Path(copy), origin)
 
 
 def _directory_name(model: LocalModel | HubModel) -> str:

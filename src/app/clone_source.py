@@ -199,18 +199,17 @@ class CloneSources:
 
     # Where it comes from
 
-    def origin(self, model: LocalModel | HubModel, source: str, commit: str | None) -> Origin:
-        """What the manifest of the clone says of it.
+    def origin_at(self, model: HubModel, commit: str, snapshot: str) -> Origin:
+        """What the manifest of a clone says of a model of the Hub; blobs' names state the digests."""
+        record = ModelRecord(model.name, snapshot, Source.CACHE, revision=commit)
+        digests = known_tensor_digests(self._reader.facts(record).files)
+        return Origin(model.name, commit, Operation.CLONE, digests)
+
+    def origin_of(self, model: LocalModel) -> Origin:
+        """What the manifest of a clone says of a model that is no one of the Hub.
 
         A workspace passes on what its own manifest says; its digests only while it is clean.
-
-        Args:
-            source: the directory that is copied.
         """
-        if isinstance(model, HubModel):
-            record = ModelRecord(model.name, source, Source.CACHE, revision=commit)
-            digests = known_tensor_digests(self._reader.facts(record).files)
-            return Origin(model.name, commit, Operation.CLONE, digests)
         if model.record.source is Source.BUNDLED:
             return Origin(model.record.name, None, Operation.CLONE)
         manifest = self._integrity.recorded(Path(model.record.path))

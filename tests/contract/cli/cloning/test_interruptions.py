@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from mlxk.adapters.hub.blob_download import BlobSource
+from mlxk.adapters.staging import StagingArea
 from mlxk.domain.hub import RetryPolicy
+from mlxk.domain.staging import SENTINEL_NAME, staging_path
 from tests.contract.cli.cloning.asking import ask, failed
 from tests.contract.cli.conftest import TIMEOUT, Outcome, Run, environment
 from tests.contract.cloning import (
@@ -30,11 +32,13 @@ from tests.contract.hub_server import Fault, HubServer, Trouble
 from tests.contract.hub_server.repositories import Content
 from tests.isolation import Place
 
+GIVES_UP_SOON = RetryPolicy(attempts=2, first_wait=0.01)
+
 
 @dataclass(frozen=True)
 class Impatient(BlobSource):
     timeout: float | None = 0.5
-    retries: RetryPolicy = RetryPolicy(attempts=2, first_wait=0.01)
+    retries: RetryPolicy = GIVES_UP_SOON
 
 
 def test_a_lost_connection_keeps_what_came(
@@ -196,3 +200,35 @@ def test_of_many_that_begin_together_one_wins(
         if envelope["error"]:
             assert envelope["error"]["type"] in ("CloneFailedError", "InvalidTargetError")
     assert_clone(place.workspaces / "model", files)
+
+
+@pytest.mark.parametrize("model", ["demo", "mine"])
+def test_killed_when_all_was_done_but_tidying_up(place: Place, mlxk: Run, model: str) -> None:
+    mlxk("clone", "demo", "mine")
+    mlxk("clone", model, "yours")
+    name = "demo" if model == "demo" else str(place.workspaces / "mine")
+    target = str(place.workspaces / "yours")
+    staging = staging_path(name, target)
+    StagingArea().create(staging, name, target)
+    sentinel = Path(staging, SENTINEL_NAME)
+    sentinel.write_text(json.dumps({**json.loads(sentinel.read_text()), "publishing": True}))
+    data = mlxk("clone", model, "yours", "--json").data
+    assert "was complete already" in data["message"]
+    assert data["health"] == "healthy"
+    assert litter(place.workspaces) == []
+
+
+def test_killed_in_the_last_moment_of_all(place: Place, mlxk: Run) -> None:
+    mlxk("clone", "demo", "mine")
+    Path(staging_path("demo", str(place.workspaces / "mine"))).mkdir()
+    failed(mlxk("clone", "demo", "mine", "--json"), "InvalidTargetError", 3, "filesystem_error")
+    assert litter(place.workspaces) == []
+
+
+def test_a_directory_of_that_name_that_is_not_ours(place: Place, mlxk: Run) -> None:
+    staging = Path(staging_path("demo", str(place.workspaces / "mine")))
+    staging.mkdir()
+    (staging / "precious.txt").write_text("mine")
+    failed(mlxk("clone", "demo", "mine", "--json"), "CloneFailedError", 1, "error")
+    assert (staging / "precious.txt").read_text() == "mine"
+    assert not (place.workspaces / "mine").exists()
