@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -54,6 +54,8 @@ class StagingArea:
     def claimed(self, path: str) -> Iterator[None]:
         """Inside, no other process works in the directory; one that does not exist is made, without sentinel.
 
+        One that is still empty at the end, since nothing could be written to it, is removed.
+
         Raises:
             MlxkError: (`CLONE_FAILED`) another process works in it; (others) it cannot be made.
         """
@@ -61,7 +63,22 @@ class StagingArea:
         try:
             yield
         finally:
+            with suppress(OSError):
+                if _is_at(descriptor, path):
+                    os.rmdir(path)  # noqa: PTH106
             os.close(descriptor)
+
+    def has_copy(self, path: str) -> bool:
+        """Whether the copy in the making is there."""
+        return os.path.lexists(f"{path}/{COPY_NAME}")
+
+    def sweep(self, path: str) -> None:
+        """Remove a directory in which there is nothing, or nothing but our temporary file."""
+        if self.look(path) is not StagingState.NONE:
+            return
+        with suppress(OSError):
+            Path(path, _TEMPORARY).unlink(missing_ok=True)
+            os.rmdir(path)  # noqa: PTH106
 
     def create(self, path: str, spec: str, target: str) -> None:
         """Make the directory ours. It may exist, empty."""
@@ -151,11 +168,16 @@ def _read(path: str) -> Sentinel | None:
 
 
 def _write(path: str, sentinel: Sentinel) -> None:
-    with Path(path, _TEMPORARY).open("w", encoding="utf-8") as stream:
-        json.dump({"made_by": _MADE_BY, **asdict(sentinel)}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(path, _TEMPORARY).replace(Path(path, SENTINEL_NAME))
+    temporary = Path(path, _TEMPORARY)
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            json.dump({"made_by": _MADE_BY, **asdict(sentinel)}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(Path(path, SENTINEL_NAME))
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _remove_all_but(path: str, kept: set[str]) -> None:

@@ -49,6 +49,10 @@ class DiskIntegrity:
         verdict = _check(str(workspace), manifest)
         return replace(state_of(manifest), cleanliness=verdict.cleanliness, hint=verdict.hint)
 
+    def recorded(self, workspace: Path) -> Manifest | Refusal:
+        """What a workspace's manifest says, unchecked, or why there is none."""
+        return read_manifest(str(workspace))
+
     def pin(self, workspace: Path) -> Manifest:
         """Make what a managed workspace holds now its clean state, by the patterns of its manifest.
 
@@ -96,7 +100,7 @@ def _check(workspace: str, manifest: Manifest) -> Verdict:
         return Verdict(Cleanliness.UNKNOWN, f"{baseline.message}; {RECALC_HINT}")
     verdict = _settle(baseline, walk(workspace, Exclusions(baseline.exclude_patterns)))
     if verdict.heal:
-        _heal(workspace, manifest, baseline.with_mtimes(verdict.heal))
+        _heal(workspace, manifest, baseline.with_mtimes(verdict.heal, manifest.tensor_digests))
     return verdict
 
 

@@ -19,6 +19,8 @@ from mlxk.app.settings import Settings
 from mlxk.domain.errors import ErrorKind, MlxkError
 
 if TYPE_CHECKING:
+    from mlxk.app.clone import Clone
+    from mlxk.app.clone_source import CloneSources
     from mlxk.app.fix import Fix
     from mlxk.app.health import CheckHealth
     from mlxk.app.list_models import ListModels
@@ -26,7 +28,16 @@ if TYPE_CHECKING:
     from mlxk.app.rm import Rm
     from mlxk.app.run import Run
     from mlxk.app.show import Show
-    from mlxk.domain.ports import CacheFetcher, CacheRemover, Hub, TextRuntime, Verifier
+    from mlxk.domain.ports import (
+        CacheFetcher,
+        CacheRemover,
+        CloneTargets,
+        Hub,
+        Staging,
+        TextRuntime,
+        TreeCopier,
+        Verifier,
+    )
 
 
 @contextmanager
@@ -56,6 +67,13 @@ def _later(module: str, name: str) -> Callable[..., Any]:
         return getattr(import_module(module), name)(*parts, **options)
 
     return make
+
+
+def _copier() -> "TreeCopier":
+    """What copies trees on this system."""
+    from mlxk.adapters.tree_copy import VolumeTreeCopier
+
+    return VolumeTreeCopier.for_this_system()
 
 
 def _remembered() -> Path:
@@ -111,6 +129,18 @@ class Container(containers.DeclarativeContainer):
     remover: "providers.Singleton[CacheRemover]" = providers.Singleton(
         _later("mlxk.adapters.hub.remover", "HubCacheRemover"), cache_directory
     )
+    fetcher_for: "providers.Factory[CacheFetcher]" = providers.Factory(
+        _later("mlxk.adapters.hub.fetcher", "HubCacheFetcher"), source=source
+    )
+    clone_targets: "providers.Singleton[CloneTargets]" = providers.Singleton(
+        _later("mlxk.adapters.clone_target", "TargetDirectories"),
+        settings.provided.workspace_home,
+        cache_directory,
+    )
+    staging: "providers.Singleton[Staging]" = providers.Singleton(
+        _later("mlxk.adapters.staging", "StagingArea")
+    )
+    copier = providers.Singleton(_copier)
     text_runtime: "providers.Singleton[TextRuntime]" = providers.Singleton(
         _later("mlxk.adapters.runtimes.text", "MlxTextRuntime"),
         prompt_cache_bytes=0,  # a process that answers once has nobody to keep a prompt for
@@ -122,9 +152,32 @@ class Container(containers.DeclarativeContainer):
     list_models: "providers.Factory[ListModels]" = providers.Factory(
         _later("mlxk.app.list_models", "ListModels"), catalog, inspector
     )
-    show: "providers.Factory[Show]" = providers.Factory(_later("mlxk.app.show", "Show"), catalog, inspector)
+    show: "providers.Factory[Show]" = providers.Factory(
+        _later("mlxk.app.show", "Show"), catalog, inspector, integrity
+    )
     check_health: "providers.Factory[CheckHealth]" = providers.Factory(
-        _later("mlxk.app.health", "CheckHealth"), catalog, inspector, verifier
+        _later("mlxk.app.health", "CheckHealth"), catalog, inspector, verifier, integrity
+    )
+    clone_sources: "providers.Factory[CloneSources]" = providers.Factory(
+        _later("mlxk.app.clone_source", "CloneSources"),
+        catalog,
+        cache,
+        reader,
+        integrity,
+        hub,
+        fetcher_for.provider,
+        cache_directory,
+    )
+    clone: "providers.Factory[Clone]" = providers.Factory(
+        _later("mlxk.app.clone", "Clone"),
+        clone_sources,
+        clone_targets,
+        staging,
+        copier,
+        integrity,
+        reader,
+        hub,
+        fetcher_for.provider,
     )
     fix: "providers.Factory[Fix]" = providers.Factory(
         _later("mlxk.app.fix", "Fix"), catalog, check_health, hub, fetcher

@@ -7,12 +7,12 @@ from mlxk.app.catalog import Catalog
 from mlxk.app.health import CheckHealth, HealthRequest
 from mlxk.app.results import FixView, HealthDetails, HealthResult
 from mlxk.domain.errors import ErrorKind, Interrupted, MlxkError
-from mlxk.domain.hub import Trust
 from mlxk.domain.model import ModelRecord
 from mlxk.domain.naming import RepoId
 from mlxk.domain.ports import CacheFetcher, FileProgress, Hub
 from mlxk.domain.repair import damaged_files, no_repair
 from mlxk.domain.sizes import human_size
+from mlxk.domain.verification import Trust
 
 __all__ = ["Fix"]
 

@@ -1,6 +1,7 @@
 """`mlxk health`: are the files of the models whole?"""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlxk.app.catalog import Catalog
 from mlxk.app.inspection import InspectedModel, Inspector, finding_entries
@@ -14,8 +15,10 @@ from mlxk.app.results import (
 )
 from mlxk.domain.errors import ModelNotFound
 from mlxk.domain.health import HealthReport, assess_verified
-from mlxk.domain.model import FileFact, ModelRecord
-from mlxk.domain.ports import Progress, Verifier
+from mlxk.domain.manifest import Manifest, Refusal
+from mlxk.domain.model import FileFact, ModelRecord, Source
+from mlxk.domain.ports import Progress, Verifier, WorkspaceIntegrity
+from mlxk.domain.recorded_digests import recorded_digests, unrecorded
 from mlxk.domain.verification import Digest, FileVerdict, verifiable
 
 __all__ = ["CheckHealth", "HealthRequest"]
@@ -32,10 +35,13 @@ class HealthRequest:
 class CheckHealth:
     """Checks the files of some or all models."""
 
-    def __init__(self, catalog: Catalog, inspector: Inspector, verifier: Verifier) -> None:
+    def __init__(
+        self, catalog: Catalog, inspector: Inspector, verifier: Verifier, integrity: WorkspaceIntegrity
+    ) -> None:
         self._catalog = catalog
         self._inspector = inspector
         self._verifier = verifier
+        self._integrity = integrity
 
     def __call__(self, request: HealthRequest, progress: Progress) -> HealthResult:
         """Check every model that the pattern means.
@@ -60,10 +66,22 @@ class CheckHealth:
         return self._verify(model, progress)
 
     def _verify(self, model: InspectedModel, progress: Progress) -> "_Checked":
+        manifest = self._manifest(model.record)
         files = verifiable(model.facts.files)
+        if manifest is not None:
+            files = recorded_digests(manifest, model.facts.files)
         verdicts = list(self._verifier.verify(model.record, files, progress))
         report = assess_verified(model.facts, verdicts)
-        return _Checked(model.record, report, _verification(model, files, verdicts))
+        left = _without_digest(model, files)
+        if manifest is not None:
+            left = unrecorded(manifest, model.facts.files, files)
+        return _Checked(model.record, report, _verification(files, verdicts, left))
+
+    def _manifest(self, record: ModelRecord) -> Manifest | None:
+        if record.source is not Source.WORKSPACE:
+            return None
+        found = self._integrity.recorded(Path(record.path))
+        return None if isinstance(found, Refusal) else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +91,21 @@ class _Checked:
     verification: VerificationView | None
 
 
-def _verification(
-    model: InspectedModel, files: list[tuple[FileFact, Digest]], verdicts: list[FileVerdict]
-) -> VerificationView:
+def _without_digest(model: InspectedModel, files: list[tuple[FileFact, Digest]]) -> list[str]:
+    """The files that nothing states a digest for; of those that share a blob one was checked for all."""
     with_digest = {digest.value for _, digest in files}
+    return [file.path for file in model.facts.files if file.readable and file.blob not in with_digest]
+
+
+def _verification(
+    files: list[tuple[FileFact, Digest]], verdicts: list[FileVerdict], left: list[str]
+) -> VerificationView:
     return VerificationView(
         files_checked=len(verdicts),
         files_remembered=sum(verdict.from_receipt for verdict in verdicts),
-        files_without_digest=sum(
-            file.readable and file.blob not in with_digest for file in model.facts.files
-        ),
+        files_without_digest=len(left),
         bytes_checked=sum(file.size for file, _ in files),
+        unverified=tuple(left),
     )
 
 

@@ -174,12 +174,14 @@ class VerificationView:
         files_remembered: of these, files whose receipt still holds and that were not read again.
         files_without_digest: files that nothing states a digest for.
         bytes_checked: their bytes.
+        unverified: the files without a digest; in a workspace also those edited since it was recorded.
     """
 
     files_checked: int
     files_remembered: int
     files_without_digest: int
     bytes_checked: int
+    unverified: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

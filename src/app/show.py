@@ -1,13 +1,16 @@
 """`mlxk show`: everything about one model."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlxk.app.catalog import Catalog
 from mlxk.app.inspection import InspectedModel, Inspector, finding_entries, view
 from mlxk.app.results import FileEntry, MetadataView, ShowResult
 from mlxk.domain.capabilities import config_number
+from mlxk.domain.errors import InvalidInput
 from mlxk.domain.files import role_of
-from mlxk.domain.model import FileFact
+from mlxk.domain.model import FileFact, Source
+from mlxk.domain.ports import WorkspaceIntegrity
 from mlxk.domain.sizes import human_size
 
 __all__ = ["Show", "ShowRequest"]
@@ -15,26 +18,35 @@ __all__ = ["Show", "ShowRequest"]
 
 @dataclass(frozen=True, slots=True)
 class ShowRequest:
-    """Which model, and whether with its file list and its config.json."""
+    """Which model, and whether with its file list and its config.json.
+
+    Attributes:
+        recalc_hash: first make what a workspace holds now its clean state.
+    """
 
     model: str
     files: bool = False
     config: bool = False
+    recalc_hash: bool = False
 
 
 class Show:
     """Shows one model."""
 
-    def __init__(self, catalog: Catalog, inspector: Inspector) -> None:
+    def __init__(self, catalog: Catalog, inspector: Inspector, integrity: WorkspaceIntegrity) -> None:
         self._catalog = catalog
         self._inspector = inspector
+        self._integrity = integrity
 
     def __call__(self, request: ShowRequest) -> ShowResult:
         """Look the model up and tell what is known of it.
 
         Raises:
-            MlxkError: the name is invalid, unknown or ambiguous.
+            MlxkError: the name is invalid, unknown or ambiguous; or there is no hash to renew, or it cannot
+                be.
         """
+        if request.recalc_hash:
+            self._pin(request.model)
         model = self._inspector(self._catalog.find(request.model))
         return ShowResult(
             model=view(model),
@@ -44,6 +56,15 @@ class Show:
             files=tuple(_entry(file) for file in model.facts.files) if request.files else None,
             config=dict(model.facts.config()) if request.config else None,
         )
+
+    def _pin(self, name: str) -> None:
+        record = self._catalog.find(name)
+        if record.source is not Source.WORKSPACE:
+            raise InvalidInput(
+                f"'{record.name}' is no workspace: only workspaces have a recorded state.",
+                hint=f"`mlxk clone {record.name}` makes one",
+            )
+        self._integrity.pin(Path(record.path))
 
 
 def _metadata(model: InspectedModel) -> MetadataView | None:

@@ -17,6 +17,10 @@ def command(
         bool, typer.Option("--files", help="Add the list of files.", show_default=False)
     ] = False,
     config: Annotated[bool, typer.Option("--config", help="Add config.json.", show_default=False)] = False,
+    recalc_hash: Annotated[
+        bool,
+        typer.Option("--recalc-hash", help="Record what a workspace holds now as clean.", show_default=False),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -27,5 +31,6 @@ def command(
 
     invocation: Invocation = context.obj
     invocation.begin("show", json=json, quiet=quiet, verbose=verbose)
-    result = invocation.container.show()(ShowRequest(model, files=files, config=config))
+    request = ShowRequest(model, files=files, config=config, recalc_hash=recalc_hash)
+    result = invocation.container.show()(request)
     invocation.answer(result, print_show)

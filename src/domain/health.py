@@ -20,7 +20,7 @@ from mlxk.domain.model import (
 from mlxk.domain.verification import FileVerdict, Outcome
 from mlxk.domain.weights import is_sharded, weight_files, weight_set_findings
 
-__all__ = ["HealthReport", "assess", "assess_verified"]
+__all__ = ["HealthReport", "assess", "assess_verified", "is_incomplete"]
 
 HEALTHY = "Model is healthy"
 HEALTHY_SHARDED = "Multi-file model complete"
@@ -85,6 +85,27 @@ def assess(facts: SnapshotFacts) -> HealthReport:
 def assess_verified(facts: SnapshotFacts, verdicts: Iterable[FileVerdict]) -> HealthReport:
     """Say whether they are whole, with the results of hashing every file against its digest."""
     return _report(facts, [*_quick_findings(facts), *_verdict_findings(verdicts)])
+
+
+_MISSING_FILES = frozenset(
+    {
+        Code.UNREADABLE,
+        Code.CONFIG_MISSING,
+        Code.NO_WEIGHTS,
+        Code.SHARD_MISSING,
+        Code.SHARD_EMPTY,
+        Code.SAFETENSORS_TRUNCATED,
+        Code.PARTIAL_DOWNLOAD,
+        Code.BROKEN_LINK,
+        Code.TOKENIZER_MISSING,
+        Code.PROCESSOR_MISSING,
+    }
+)
+
+
+def is_incomplete(report: HealthReport) -> bool:
+    """Whether files, or ends of files, are missing, as after a download that stopped."""
+    return any(finding.code in _MISSING_FILES for finding in report.errors)
 
 
 def _report(facts: SnapshotFacts, findings: Iterable[Finding]) -> HealthReport:

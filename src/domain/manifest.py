@@ -7,7 +7,7 @@ checked, and no path in it is looked up on disk.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -111,10 +111,20 @@ class Baseline:
     files: tuple[IndexedFile, ...]
     exclude_patterns: tuple[str, ...] = DEFAULT_EXCLUDE_PATTERNS
 
-    def with_mtimes(self, healed: Mapping[str, int]) -> "Baseline":
-        """The same content with other modification times (path to nanoseconds)."""
-        files = (replace(file, mtime_ns=healed.get(file.path, file.mtime_ns)) for file in self.files)
-        return replace(self, files=tuple(files))
+    def with_mtimes(self, healed: Mapping[str, int], digests: Collection[str] = ()) -> "Baseline":
+        """The same content with other modification times (path to nanoseconds).
+
+        Args:
+            digests: paths with a tensor digest. Of these only the header is known to be what it was, which
+                is noted for `pinned`.
+        """
+        return replace(
+            self,
+            files=tuple(
+                _touched(file, healed[file.path], digests) if file.path in healed else file
+                for file in self.files
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,12 +243,16 @@ def document_of(manifest: Manifest) -> JsonObject:
 def pinned(manifest: Manifest, baseline: Baseline, content_hash: str, moment: str) -> Manifest:
     """The manifest with a new baseline, taken at `moment` (UTC, ISO 8601).
 
-    Tensor digests stay only for files that are exactly as before, by time too: the content hash would not
-    notice other tensors under the same header.
+    Tensor digests stay only for files that are exactly as when they were recorded, by time too: the content
+    hash would not notice other tensors under the same header.
     """
     before = manifest.baseline.files if isinstance(manifest.baseline, Baseline) else ()
     after = {file.path: file for file in baseline.files}
-    same = {file.path for file in before if _stamped(file) == _stamped(after.get(file.path))}
+    same = {
+        file.path
+        for file in before
+        if _TOUCHED not in file.extra and _stamped(file) == _stamped(after.get(file.path))
+    }
     digests = {path: sha256 for path, sha256 in manifest.tensor_digests.items() if path in same}
     return replace(
         manifest,
@@ -338,6 +352,15 @@ def _file(entry: JsonValue) -> IndexedFile | None:
 
 def _entry(file: IndexedFile) -> JsonObject:
     return {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns, "sha": file.sha, **file.extra}
+
+
+_TOUCHED = "touched"
+"""Field of an entry whose file has a newer time than its tensor digest."""
+
+
+def _touched(file: IndexedFile, mtime_ns: int, digests: Collection[str]) -> IndexedFile:
+    extra = {**file.extra, _TOUCHED: True} if file.path in digests else file.extra
+    return replace(file, mtime_ns=mtime_ns, extra=extra)
 
 
 def _stamped(file: IndexedFile | None) -> tuple[int, int, str] | None:

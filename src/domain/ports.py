@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlxk.domain.clone_plan import TargetState
     from mlxk.domain.clone_steps import CopyMethod
     from mlxk.domain.compatibility import Runtimes
     from mlxk.domain.consent import Consent
     from mlxk.domain.generation import Delta, GenerationRequest
     from mlxk.domain.hub import FetchResult, HubFile, Missing, RepoInfo
-    from mlxk.domain.manifest import Manifest, Origin
+    from mlxk.domain.manifest import Manifest, Origin, Refusal
     from mlxk.domain.memory import MemoryFacts
     from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
     from mlxk.domain.naming import RepoId
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CacheFetcher",
     "CacheRemover",
+    "CloneTargets",
     "Confirmer",
     "FactReader",
     "FileProgress",
@@ -95,6 +97,9 @@ class WorkspaceIntegrity(Protocol):
         Files that were only touched are read once and noted in the manifest; nothing else is written.
         """
 
+    def recorded(self, workspace: Path) -> Manifest | Refusal:
+        """What a workspace's manifest says, unchecked, or why there is none. Never raises for bad data."""
+
     def pin(self, workspace: Path) -> Manifest:
         """Make what a managed workspace holds now its clean state.
 
@@ -135,6 +140,23 @@ class TreeCopier(Protocol):
         """
 
 
+class CloneTargets(Protocol):
+    """The places where clones go."""
+
+    def absolute(self, name: str, given: str | None) -> str:
+        """The absolute path for a clone of a model; `given` as typed, or None. See `target_path`.
+
+        Raises:
+            InvalidInput: the text can be no path.
+        """
+
+    def look(self, target: str) -> TargetState:
+        """What is there. Nothing is changed."""
+
+    def free_bytes(self, target: str) -> int | None:
+        """Bytes that may still be written beside it; None where that cannot be known."""
+
+
 class Staging(Protocol):
     """Staging directories, each under the path that `staging_path` gives it.
 
@@ -146,8 +168,16 @@ class Staging(Protocol):
     def look(self, path: str) -> Sentinel | StagingState:
         """What is there: a sentinel, or `NONE`, `BUSY` or `FOREIGN`. Nothing is changed."""
 
+    def has_copy(self, path: str) -> bool:
+        """Whether the copy in the making is there."""
+
+    def sweep(self, path: str) -> None:
+        """Remove what a process killed in its first or last moment left: a directory with nothing in it."""
+
     def claimed(self, path: str) -> AbstractContextManager[None]:
         """Inside, no other process works in the directory, which is made where it does not exist.
+
+        One that is still empty at the end is removed.
 
         Raises:
             MlxkError: (`CLONE_FAILED`) another process works in it, or it cannot be made.

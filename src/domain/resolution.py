@@ -8,7 +8,7 @@ from mlxk.domain.errors import AmbiguousMatch, ModelNotFound
 from mlxk.domain.model import ModelRecord, Source
 from mlxk.domain.naming import DEFAULT_ORG, NameSpec
 
-__all__ = ["MAX_SUGGESTIONS", "matching", "resolve", "suggestions"]
+__all__ = ["MAX_SUGGESTIONS", "matching", "resolve", "short_name", "suggestions"]
 
 MAX_SUGGESTIONS = 3
 _SUGGESTION_CUTOFF = 0.6

@@ -186,16 +186,19 @@ class _Transfer:
         self._progress = progress
         self._useless: set[tuple[int, CopyMethod]] = set()
         self._used: set[CopyMethod] = set()
+        self._left = 0
 
     def run(self, tree: _Tree) -> CopyMethod:
         """Copy everything; answers with the costliest way that a file with content needed."""
         for directory in tree.directories:
             if directory:
                 os.mkdir(f"{self._target}/{directory}")  # noqa: PTH102
+        self._left = sum(_occupied(file) for file in tree.files)
         for file in tree.files:
             used = self._transfer(file, f"{self._target}/{file.path}")
             if file.status.st_size:
                 self._used.add(used)
+            self._left -= _occupied(file)
         return CopyMethod.costliest(self._used, otherwise=CopyMethod.COPY)
 
     def _transfer(self, file: _File, target: str) -> CopyMethod:
@@ -209,12 +212,24 @@ class _Transfer:
             self._progress.advance(file.path, file.status.st_size)
             _settle(target, file.status)
             return way.method
+        if CopyMethod.COPY not in self._used:
+            self._require_space()
         PlainCopy(lambda count: self._progress.advance(file.path, count)).copy(file.real, target)
         _settle(target, file.status)
         return CopyMethod.COPY
 
+    def _require_space(self) -> None:
+        """Before the first plain copy: sharing is not to be had here, so that everything left takes space."""
+        if self._left > shutil.disk_usage(self._target).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def _promising(self, file: _File) -> Iterator[BlockSharing]:
         return (way for way in self._ways if (file.status.st_dev, way.method) not in self._useless)
+
+
+def _occupied(file: _File) -> int:
+    """Bytes that a plain copy of a file takes at least: holes stay holes."""
+    return min(file.status.st_size, file.status.st_blocks * 512)
 
 
 def _settle(target: str, status: os.stat_result) -> None:

@@ -287,7 +287,13 @@ def _verified(details: HealthDetails) -> str:
         return ""
     if not found.files_checked:
         return " (not verified: nothing states its files' digests)"
-    return f" (verified: {found.files_checked} files, {human_size(found.bytes_checked)})"
+    left = f"; not verifiable: {_few(found.unverified)}" if found.unverified else ""
+    return f" (verified: {found.files_checked} files, {human_size(found.bytes_checked)}{printable(left)})"
+
+
+def _few(names: Sequence[str]) -> str:
+    rest = len(names) - FEW_FINDINGS
+    return ", ".join(names[:FEW_FINDINGS]) + (f" and {rest} more" if rest > 0 else "")
 
 
 # version

@@ -21,7 +21,7 @@ LINE_EVERY = 0.5
 
 
 def progress_for(invocation: "Invocation", *, lines: bool = False) -> FileProgress:
-    """Bars on stderr if that is a terminal and the user asked for neither quiet nor JSON; or JSON lines there.
+    """Bars on stderr where that is a terminal, unless quiet or JSON is asked for; or JSON lines there.
 
     Args:
         lines: the user asked for progress, which is JSON lines under --json and where bars cannot be drawn.

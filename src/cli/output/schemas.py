@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from mlxk.app.clone_answer import CloneResult
 from mlxk.app.pull import PullResult
 from mlxk.app.results import SPEC_VERSION, HealthResult, ListResult, RunResult, ShowResult, VersionResult
 from mlxk.app.rm import LocksView, RmResult
@@ -15,6 +16,7 @@ from mlxk.domain.errors import ErrorKind
 __all__ = ["schema_of", "schemas"]
 
 _ENVELOPES: Mapping[str, TypeAdapter[Any]] = {
+    "clone": TypeAdapter(Envelope[CloneResult]),
     "health": TypeAdapter(Envelope[HealthResult]),
     "list": TypeAdapter(Envelope[ListResult]),
     "pull": TypeAdapter(Envelope[PullResult]),

@@ -218,3 +218,39 @@ def test_two_processes_never_work_in_one(area: StagingArea, path: str, target: s
 def test_it_fits_its_port() -> None:
     port: Staging = StagingArea()
     assert port
+
+
+@pytest.mark.parametrize("left", [(), (f"{SENTINEL_NAME}.tmp",)])
+def test_what_the_first_or_last_moment_leaves_is_swept(
+    area: StagingArea, path: str, left: tuple[str, ...]
+) -> None:
+    Path(path).mkdir()
+    for name in left:
+        (Path(path) / name).touch()
+    area.sweep(path)
+    assert not Path(path).exists()
+    area.sweep(path)
+
+
+def test_what_is_somebody_elses_or_unfinished_is_not_swept(area: StagingArea, path: str, target: str) -> None:
+    Path(path).mkdir()
+    (Path(path) / "mine").touch()
+    area.sweep(path)
+    assert (Path(path) / "mine").exists()
+    (Path(path) / "mine").unlink()
+    area.create(path, SPEC, target)
+    area.sweep(path)
+    assert isinstance(area.look(path), Sentinel)
+
+
+def test_a_claim_that_came_to_nothing_leaves_nothing(area: StagingArea, path: str) -> None:
+    with area.claimed(path):
+        assert Path(path).is_dir()
+    assert not Path(path).exists()
+
+
+def test_whether_there_is_a_copy(area: StagingArea, path: str) -> None:
+    assert not area.has_copy(path)
+    Path(path).mkdir()
+    fill(path)
+    assert area.has_copy(path)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from mlxk.adapters.workspace_integrity import DiskIntegrity
 from mlxk.app.catalog import Catalog
 from mlxk.app.health import CheckHealth, HealthRequest
 from mlxk.app.inspection import Inspector
@@ -59,8 +60,9 @@ class Machine:
         inspector = Inspector(MemoryFactReader(facts), FixedHost())
         self.progress = ProgressRecorder()
         self.list_models = ListModels(catalog, inspector)
-        self.show = Show(catalog, inspector)
-        self.check_health = CheckHealth(catalog, inspector, MemoryVerifier(contents))
+        integrity = DiskIntegrity()  # all models are in the cache, so that it has nothing to look at
+        self.show = Show(catalog, inspector, integrity)
+        self.check_health = CheckHealth(catalog, inspector, MemoryVerifier(contents), integrity)
 
 
 @pytest.fixture
@@ -170,10 +172,18 @@ def test_verify_hashes_and_then_remembers(machine: Machine) -> None:
         return details.verification
 
     assert verification() == VerificationView(
-        files_checked=1, files_remembered=0, files_without_digest=1, bytes_checked=1000
+        files_checked=1,
+        files_remembered=0,
+        files_without_digest=1,
+        bytes_checked=1000,
+        unverified=("config.json",),
     )
     assert verification() == VerificationView(
-        files_checked=1, files_remembered=1, files_without_digest=1, bytes_checked=1000
+        files_checked=1,
+        files_remembered=1,
+        files_without_digest=1,
+        bytes_checked=1000,
+        unverified=("config.json",),
     )
 
 
@@ -194,7 +204,7 @@ def test_verify_finds_what_a_quick_look_cannot() -> None:
 def test_verify_says_when_nothing_states_a_digest() -> None:
     machine = Machine({"org/flat": facts_of("org/flat", config=CONFIG)}, {})
     (details,) = machine.check_health(HealthRequest(verify=True), machine.progress).details
-    assert details.verification == VerificationView(0, 0, 2, 0)
+    assert details.verification == VerificationView(0, 0, 2, 0, ("config.json", "model.safetensors"))
 
 
 def test_verify_counts_a_shared_blob_once_and_a_broken_link_not() -> None:

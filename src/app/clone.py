@@ -1,0 +1,393 @@
+"""`mlxk clone`: an editable workspace from a model, copy-on-write where the disk allows it."""
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+
+from mlxk.app.clone_answer import CloneDetails, CloneResult, cancelled, failed_clone, with_advice
+from mlxk.app.clone_source import CloneSources, Commit, HubModel, LocalModel
+from mlxk.domain.clone_plan import (
+    CloneObservation,
+    ClonePlan,
+    CommitSource,
+    Outcome,
+    Refused,
+    Space,
+    TargetState,
+    clean_up,
+    plan_clone,
+    plan_lines,
+)
+from mlxk.domain.clone_plan import CloneRequest as Wish
+from mlxk.domain.clone_steps import (
+    Assess,
+    CopyMethod,
+    CopyTree,
+    CreateStaging,
+    DiscardCopy,
+    DiscardStaging,
+    Download,
+    MarkComplete,
+    Publish,
+    RemoveStaging,
+    Step,
+    WriteManifest,
+)
+from mlxk.domain.errors import ErrorKind, MlxkError
+from mlxk.domain.health import HealthReport, assess
+from mlxk.domain.hub import RepoInfo
+from mlxk.domain.manifest import Refusal
+from mlxk.domain.model import ModelRecord, Source
+from mlxk.domain.naming import directory_of
+from mlxk.domain.ports import (
+    CacheFetcher,
+    CloneTargets,
+    FactReader,
+    Hub,
+    Progress,
+    Staging,
+    TreeCopier,
+    WorkspaceIntegrity,
+)
+from mlxk.domain.staging import DOWNLOAD_NAME, Sentinel, StagingState, staging_path, staging_state
+from mlxk.domain.verification import Trust
+
+__all__ = ["Clone", "CloneRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class CloneRequest:
+    """What to clone, and where to.
+
+    Attributes:
+        model: a name, path or Hub id, as typed.
+        target: as typed; None derives it from the model's name.
+        revision: a branch, tag or commit.
+        health_check: say how healthy the clone is.
+        force_resume: complete an unhealthy download instead of starting it again.
+        dry_run: only say what would be done.
+    """
+
+    model: str
+    target: str | None = None
+    revision: str | None = None
+    health_check: bool = True
+    force_resume: bool = False
+    dry_run: bool = False
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One clone: what was asked for, where it goes, what was found."""
+
+    request: CloneRequest
+    model: LocalModel | HubModel
+    wish: Wish
+    seen: CloneObservation
+    commit: Commit
+
+
+@dataclass(slots=True)
+class _Course:
+    """What the steps did so far, and what it means when the next one fails."""
+
+    method: CopyMethod | None = None
+    health: HealthReport | None = None
+    downloaded: int = 0
+    resumed: int = 0
+    failure: Outcome = Outcome.FAILED_LATER
+
+
+class Clone:
+    """Makes workspaces.
+
+    Args:
+        fetcher_for: makes what downloads into a directory.
+    """
+
+    def __init__(
+        self,
+        sources: CloneSources,
+        targets: CloneTargets,
+        staging: Staging,
+        copier: TreeCopier,
+        integrity: WorkspaceIntegrity,
+        reader: FactReader,
+        hub: Hub,
+        fetcher_for: Callable[[Path], CacheFetcher],
+    ) -> None:
+        self._sources = sources
+        self._targets = targets
+        self._staging = staging
+        self._copier = copier
+        self._integrity = integrity
+        self._reader = reader
+        self._hub = hub
+        self._fetcher_for = fetcher_for
+
+    def __call__(self, request: CloneRequest, progress: Progress) -> CloneResult:
+        """Clone one model; at every moment the target is absent or complete.
+
+        Raises:
+            MlxkError: what cannot be cloned, or not there; from the moment the target is known it brings a
+                `CloneResult`.
+        """
+        model = self._sources.find(request.model, request.revision)
+        target = self._targets.absolute(_directory_name(model), request.target)
+        try:
+            job = self._observed(request, model, target)
+            plan = self._plan(job)
+            if request.dry_run:
+                return _dry(job, plan)
+            return self._carry_out(job, plan, progress)
+        except KeyboardInterrupt:
+            stopped = MlxkError(ErrorKind.USER_CANCELLED, "Interrupted.")
+            raise failed_clone(stopped, model.name, target, health_check=request.health_check) from None
+        except MlxkError as error:
+            raise failed_clone(error, model.name, target, health_check=request.health_check) from error
+
+    # Observe
+
+    def _observed(self, request: CloneRequest, model: LocalModel | HubModel, target: str) -> _Job:
+        wish = Wish(model.name, target, request.health_check, request.force_resume)
+        path = staging_path(model.spec if isinstance(model, HubModel) else model.name, target)
+        at_target = self._targets.look(target)
+        reachable = at_target in (TargetState.ABSENT, TargetState.EMPTY, TargetState.NOT_EMPTY)
+        found = self._staging.look(path) if reachable else StagingState.NONE
+        kept = None if isinstance(found, StagingState) else found.complete
+        if at_target.free and found not in (StagingState.BUSY, StagingState.FOREIGN):
+            commit = self._commit(model, kept)
+        else:  # nothing that the Hub could say would help
+            commit = Commit(None, CommitSource.USER)
+        state = found if isinstance(found, StagingState) else self._state(path, found, wish, commit)
+        if state is StagingState.PUBLISHED and not at_target.free and not self._is_made_of(model, target):
+            state = StagingState.PARTIAL
+        space = self._space(path, state, commit, target) if at_target.free else Space()
+        seen = CloneObservation(at_target, state, path, commit.number, commit.source, commit.snapshot, space)
+        return _Job(request, model, wish, seen, commit)
+
+    def _commit(self, model: LocalModel | HubModel, kept: str | None) -> Commit:
+        if isinstance(model, LocalModel):
+            return Commit("", CommitSource.USER, model.record.path)
+        return self._sources.commit(model, kept)
+
+    def _state(self, path: str, found: Sentinel, wish: Wish, commit: Commit) -> StagingState:
+        """What our staging directory is good for. Without the Hub, an unhealthy download is all there is."""
+        healthy = False
+        if commit.number and found.complete == commit.number:
+            healthy = (
+                commit.info is None or self._health(_snapshot(path, wish.repo, commit.number), wish).healthy
+            )
+        return staging_state(
+            found, commit=commit.number, download_healthy=healthy, copy_there=self._staging.has_copy(path)
+        )
+
+    def _is_made_of(self, model: LocalModel | HubModel, target: str) -> bool:
+        """Whether the target is a workspace of the model."""
+        manifest = self._integrity.recorded(Path(target))
+        origin = model.name if isinstance(model, HubModel) else self._sources.origin_of(model).repo
+        return not isinstance(manifest, Refusal) and manifest.source_repo == origin
+
+    def _space(self, path: str, state: StagingState, commit: Commit, target: str) -> Space:
+        download = None
+        if commit.info is not None and commit.snapshot is None:
+            kept = state is StagingState.PARTIAL
+            fetcher = self._fetcher_for(Path(path, DOWNLOAD_NAME))
+            download = fetcher.missing(commit.info).bytes if kept else commit.info.size
+        return Space(download=download, free=self._targets.free_bytes(target))
+
+    def _health(self, directory: str, wish: Wish) -> HealthReport:
+        facts = self._reader.facts(ModelRecord(wish.target, directory, Source.WORKSPACE))
+        return assess(replace(facts, name=Path(wish.target).name))
+
+    # Plan
+
+    def _plan(self, job: _Job) -> ClonePlan:
+        decided = plan_clone(job.wish, job.seen)
+        if isinstance(decided, Refused):
+            if job.seen.target is TargetState.NOT_EMPTY and not job.request.dry_run:
+                self._staging.sweep(job.seen.staging_path)
+            raise decided.error()
+        if any(isinstance(step, Download) for step in decided.steps):
+            self._may_download(job)
+        return decided
+
+    def _may_download(self, job: _Job) -> None:
+        info = job.commit.info
+        if info is None:
+            raise MlxkError(
+                ErrorKind.PULL_FAILED,
+                "The Hub could not be reached, and not all of the model is here.",
+                hint="try again when the Hub can be reached",
+            )
+        if info.gated:
+            self._hub.check_access(info.repo_id)
+
+    # Carry out
+
+    def _carry_out(self, job: _Job, plan: ClonePlan, progress: Progress) -> CloneResult:
+        course = _Course()
+        discards = list(takewhile(lambda step: isinstance(step, DiscardStaging), plan.steps))
+        for step in discards:  # each with a claim of its own, since the directory claimed goes with it
+            with _system_errors(job), self._staging.claimed(plan.staging_path):
+                self._do(step, job, course, progress)
+        with _system_errors(job), self._staging.claimed(plan.staging_path):
+            self._run(plan, plan.steps[len(discards) :], job, course, progress)
+        if job.request.health_check and course.health is None:
+            course.health = self._health(job.wish.target, job.wish)
+        return _done(job, plan, course)
+
+    def _run(
+        self, plan: ClonePlan, steps: tuple[Step, ...], job: _Job, course: _Course, progress: Progress
+    ) -> None:
+        """Take the steps; what a failure leaves is cleaned up as the domain decides."""
+        try:
+            with _system_errors(job):
+                for step in steps:
+                    self._do(step, job, course, progress)
+        except KeyboardInterrupt:
+            if not self._give_up(plan, Outcome.INTERRUPTED, course):
+                return
+            raise cancelled(plan) from None
+        except MlxkError as error:
+            if self._give_up(plan, course.failure, course):
+                raise with_advice(error, clean_up(plan, course.failure).advice) from error
+
+    def _give_up(self, plan: ClonePlan, outcome: Outcome, course: _Course) -> bool:
+        """Clean up; False when the clone had been published before, so that there is nothing to give up."""
+        published = course.method is not None and not self._staging.has_copy(plan.staging_path)
+        with suppress(OSError, MlxkError):
+            if published or clean_up(plan, outcome).remove:
+                self._staging.discard(plan.staging_path)
+            else:
+                self._staging.clear(plan.staging_path)
+        return not published
+
+    def _do(self, step: Step, job: _Job, course: _Course, progress: Progress) -> None:
+        match step:
+            case CreateStaging(path):
+                spec = job.model.spec if isinstance(job.model, HubModel) else job.model.name
+                self._staging.create(path, spec, job.wish.target)
+            case DiscardStaging(path):
+                self._staging.discard(path)
+            case DiscardCopy(path):
+                self._staging.clear(path)
+            case Download():
+                course.failure = Outcome.DOWNLOAD_REFUSED
+                self._download(step, job, course, progress)
+            case MarkComplete(path, commit):
+                self._staging.mark_complete(path, commit)
+                course.failure = Outcome.FAILED_LATER
+            case CopyTree(source, copy):
+                course.method = self._copier.copy(Path(source), Path(copy), progress=progress)
+            case Assess(path):
+                course.health = self._health(path, job.wish)
+            case WriteManifest(path):
+                self._write_manifest(path, job)
+            case Publish():
+                self._staging.publish(job.seen.staging_path, job.wish.target)
+            case RemoveStaging(path):
+                self._staging.remove(path)
+
+    def _download(self, step: Download, job: _Job, course: _Course, progress: Progress) -> None:
+        """Bring the download to what the Hub lists; a forced resume believes no content unhashed."""
+        assert job.commit.info is not None, "only what the Hub lists is downloaded"
+        info: RepoInfo = replace(job.commit.info, revision=step.commit)
+        self._staging.mark_downloading(job.seen.staging_path)
+        fetcher = self._fetcher_for(Path(step.into))
+        distrusts = job.request.force_resume and step.resumes
+        try:
+            if distrusts:
+                fetched = fetcher.fetch(info, info.files, progress, Trust.DIGEST)
+            else:
+                fetched = fetcher.fetch(info, fetcher.missing(info).files, progress)
+        except MlxkError as error:
+            if error.kind is ErrorKind.NETWORK:
+                course.failure = Outcome.DOWNLOAD_BROKE_OFF
+            elif error.kind is not ErrorKind.DOWNLOAD_FAILED:
+                raise
+            raise MlxkError(ErrorKind.PULL_FAILED, error.message, hint=error.hint) from error
+        course.downloaded, course.resumed = fetched.bytes_downloaded, fetched.bytes_resumed
+        if not fetched.complete:
+            raise MlxkError(
+                ErrorKind.PULL_FAILED, f"The download of {step.repo} is not complete.", hint="try again"
+            )
+
+    def _write_manifest(self, copy: str, job: _Job) -> None:
+        if isinstance(job.model, LocalModel):
+            origin = self._sources.origin_of(job.model)
+        else:
+            assert job.seen.commit is not None
+            downloaded = _snapshot(job.seen.staging_path, job.wish.repo, job.seen.commit)
+            origin = self._sources.origin_at(job.model, job.seen.commit, job.seen.snapshot or downloaded)
+        self._integrity.found(Path(copy), origin)
+
+
+def _directory_name(model: LocalModel | HubModel) -> str:
+    """What the target is called when nothing is said: `target_path` leaves out what is before the slash."""
+    return model.name if isinstance(model, HubModel) else Path(model.name).name
+
+
+def _snapshot(staging: str, repo: str, commit: str) -> str:
+    """Where a staging directory has the download of a commit."""
+    return f"{staging}/{DOWNLOAD_NAME}/{directory_of(repo)}/snapshots/{commit}"
+
+
+@contextmanager
+def _system_errors(job: _Job) -> Iterator[None]:
+    """What the system refuses, as errors a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        kind = ErrorKind.CLONE_FAILED
+        if error.errno in _FULL:
+            kind = ErrorKind.INSUFFICIENT_DISK
+        elif error.errno in _FORBIDDEN:
+            kind = ErrorKind.PERMISSION
+        where = f" ({error.filename})" if error.filename else ""
+        raise MlxkError(
+            kind,
+            f"{job.wish.repo} could not be cloned to {job.wish.target}: {error.strerror or error}{where}.",
+            hint="free some space, or give a target on another volume"
+            if kind is ErrorKind.INSUFFICIENT_DISK
+            else "check the permissions of the target's directory",
+        ) from error
+
+
+def _dry(job: _Job, plan: ClonePlan) -> CloneResult:
+    return CloneResult(
+        model=job.model.name,
+        clone_status="preparing",
+        message=f"{job.model.name} would be cloned to {job.wish.target}; nothing was done.",
+        target_dir=job.wish.target,
+        health_check=job.request.health_check,
+        details=CloneDetails(commit=job.seen.commit or None, plan=tuple(plan_lines(plan))),
+    )
+
+
+def _done(job: _Job, plan: ClonePlan, course: _Course) -> CloneResult:
+    commit = job.seen.commit or None
+    at = f" at {commit[:12]}" if commit else ""
+    message = f"Cloned {job.model.name}{at} to {job.wish.target}."
+    if course.method is None:
+        message = f"{job.wish.target} was complete already; what an earlier clone left beside it is removed."
+    health = course.health
+    return CloneResult(
+        model=job.model.name,
+        clone_status="success",
+        message=f"{message} {plan.note}" if plan.note else message,
+        target_dir=job.wish.target,
+        health_check=job.request.health_check,
+        health=None if health is None else "healthy" if health.healthy else "unhealthy",
+        health_reason=health.reason if health else None,
+        details=CloneDetails(
+            commit, course.method.value if course.method else None, course.downloaded, course.resumed
+        ),
+    )

@@ -1,0 +1,109 @@
+"""What workspaces are good for once they are cloned: seeing edits, pinning, verifying."""
+
+import json
+import os
+from collections.abc import Mapping
+
+from tests.contract.cli.conftest import Run
+from tests.contract.cloning import (
+    REPO,
+    SHARD,
+    on_hub,
+)
+from tests.contract.hub_server import HubServer
+from tests.contract.hub_server.repositories import Content
+from tests.isolation import Place
+
+
+def test_edit_list_and_pin(place: Place, mlxk: Run) -> None:
+    """The tour of the README."""
+
+    def source() -> str:
+        (line,) = [line for line in mlxk("list").out.splitlines() if line.startswith("mine")]
+        return line.split()[4]
+
+    mlxk("clone", "demo", "mine")
+    assert source() == "ws"
+    config = place.workspaces / "mine" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "note": 1}))
+    assert source() == "ws*"
+    shown = mlxk("show", "mine", "--recalc-hash", "--json").data["model"]
+    assert shown["clean"] is True
+    assert source() == "ws"
+
+
+def test_only_workspaces_have_a_hash_to_renew(place: Place, mlxk: Run, demo_copy: object) -> None:
+    done = mlxk("show", "demo", "--recalc-hash", "--json")
+    assert (done.code, done.error["type"]) == (1, "ValidationError")
+    (place.workspaces / "flat").mkdir()
+    (place.workspaces / "flat" / "config.json").write_text("{}")
+    done = mlxk("show", "flat", "--recalc-hash", "--json")
+    assert (done.code, done.error["type"]) == (1, "ValidationError")
+
+
+# Verifying
+
+
+def test_verify_holds_a_workspace_against_its_manifest(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run
+) -> None:
+    on_hub(server, files)
+    mlxk("clone", REPO)
+    target = place.workspaces / "model"
+
+    def verification() -> dict[str, object]:
+        data = mlxk("health", "model", "--verify", "--json").data
+        found: dict[str, object] = data["details"][0]["verification"]
+        return found
+
+    first = verification()
+    assert first == {
+        "files_checked": len(files),
+        "files_remembered": 0,
+        "files_without_digest": 0,
+        "bytes_checked": sum(len(content.data) for content in files.values()),
+    }
+    assert verification()["files_remembered"] == len(files)
+    (target / "config.json").write_text((target / "config.json").read_text() + "\n")
+    assert verification()["unverified"] == ["config.json"]
+
+
+def test_verify_finds_a_flipped_bit_in_a_workspace(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run
+) -> None:
+    on_hub(server, files)
+    mlxk("clone", REPO)
+    shard = place.workspaces / "model" / SHARD
+    times = shard.stat()
+    damaged = bytearray(shard.read_bytes())
+    damaged[-1] ^= 1
+    shard.write_bytes(damaged)
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert mlxk("health", "model", "--check").code == 0
+    done = mlxk("health", "model", "--verify", "--check", "--json")
+    assert done.code == 1
+    assert SHARD in done.data["unhealthy"][0]["reason"]
+
+
+def test_retrained_weights_can_be_pinned(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run
+) -> None:
+    """Other tensors under the same header: the content hash does not see them, verifying does."""
+    on_hub(server, files)
+    mlxk("clone", REPO)
+    shard = place.workspaces / "model" / SHARD
+    trained = bytearray(shard.read_bytes())
+    trained[-1] ^= 1
+    shard.write_bytes(trained)
+    assert mlxk("list", "model", "--json").data["models"][0]["clean"] is True
+    assert mlxk("health", "model", "--verify", "--check").code == 1
+    assert mlxk("show", "model", "--recalc-hash").code == 0
+    data = mlxk("health", "model", "--verify", "--json").data
+    assert data["unhealthy"] == []
+    assert data["details"][0]["verification"]["unverified"] == [SHARD]
+
+
+def test_what_cannot_be_verified_is_said(place: Place, mlxk: Run) -> None:
+    mlxk("clone", "demo", "mine")
+    line = mlxk("health", "mine", "--verify").out.splitlines()[0]
+    assert "not verifiable: model.safetensors" in line
