@@ -20,9 +20,10 @@ from mlxk.app.settings import Settings
 if TYPE_CHECKING:
     from mlxk.app.health import CheckHealth
     from mlxk.app.list_models import ListModels
+    from mlxk.app.push import Push
     from mlxk.app.run import Run
     from mlxk.app.show import Show
-    from mlxk.domain.ports import TextRuntime, Verifier
+    from mlxk.domain.ports import Hub, HubUploader, PushFolders, TextRuntime, Verifier
 
 
 @contextmanager
@@ -82,6 +83,18 @@ class Container(containers.DeclarativeContainer):
     text_runtime: "providers.Singleton[TextRuntime]" = providers.Singleton(
         _later("mlxk.adapters.runtimes.text", "MlxTextRuntime")
     )
+    hub: "providers.Singleton[Hub]" = providers.Singleton(
+        _later("mlxk.adapters.hub.client", "HuggingFaceHub")
+    )
+    uploader: "providers.Singleton[HubUploader]" = providers.Singleton(
+        _later("mlxk.adapters.hub.uploads", "HuggingFaceUploads")
+    )
+    push_folders: "providers.Singleton[PushFolders]" = providers.Singleton(
+        _later("mlxk.adapters.push_folders", "DiskPushFolders"),
+        cache_directory,
+        settings.provided.workspace_home,
+    )
+    redactor = providers.Singleton(_later("mlxk.app.logs", "redactor_for"), environ)
 
     catalog = providers.Singleton(Catalog, cache, workspaces, bundled)
     inspector = providers.Singleton(Inspector, reader, host)
@@ -95,6 +108,9 @@ class Container(containers.DeclarativeContainer):
     )
     run: "providers.Factory[Run]" = providers.Factory(
         _later("mlxk.app.run", "Run"), catalog, inspector, host, text_runtime
+    )
+    push: "providers.Factory[Push]" = providers.Factory(
+        _later("mlxk.app.push", "Push"), push_folders, reader, verifier, hub, uploader, redactor
     )
 
 

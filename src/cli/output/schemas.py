@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from mlxk.app.push import PushResult
 from mlxk.app.results import SPEC_VERSION, HealthResult, ListResult, RunResult, ShowResult, VersionResult
 from mlxk.cli.output.envelope import Envelope
 from mlxk.domain.errors import ErrorKind
@@ -15,6 +16,7 @@ __all__ = ["schema_of", "schemas"]
 _ENVELOPES: Mapping[str, TypeAdapter[Any]] = {
     "health": TypeAdapter(Envelope[HealthResult]),
     "list": TypeAdapter(Envelope[ListResult]),
+    "push": TypeAdapter(Envelope[PushResult]),
     "run": TypeAdapter(Envelope[RunResult]),
     "schema": TypeAdapter(Envelope[dict[str, object]]),
     "show": TypeAdapter(Envelope[ShowResult]),
