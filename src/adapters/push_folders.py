@@ -39,7 +39,7 @@ class DiskPushFolders:
             MlxkError: (`WORKSPACE_NOT_FOUND`) there is none; (`PERMISSION`) it cannot be read.
         """
         if "\0" in typed:
-            raise InvalidInput("A path cannot contain a NUL character.")
+            raise InvalidInput("A path cannot contain a NUL character.", hint="give a folder")
         path = self._path(typed)
         if self._is_cached(path):
             raise InvalidInput(
@@ -49,7 +49,9 @@ class DiskPushFolders:
         try:
             os.listdir(path)  # noqa: PTH208 - whether it can be read is all that matters
         except NotADirectoryError as error:
-            raise InvalidInput(f"'{typed}' is a file, not a folder.") from error
+            raise InvalidInput(
+                f"'{typed}' is a file, not a folder.", hint="give the folder it is in"
+            ) from error
         except FileNotFoundError as error:
             raise MlxkError(
                 ErrorKind.WORKSPACE_NOT_FOUND,
@@ -117,8 +119,12 @@ def _ignore_lines(folder: Path) -> list[str]:
         return []
     content = read_bounded(path, _MAX_IGNORE_FILE)
     if isinstance(content, Invalid):
-        raise InvalidInput(f"{IGNORE_FILE} cannot be used: {content.reason}.")
+        raise InvalidInput(
+            f"{IGNORE_FILE} cannot be used: {content.reason}.", hint="correct it, or remove it"
+        )
     try:
         return content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{IGNORE_FILE} cannot be used: it is not UTF-8 text.") from error
+        raise InvalidInput(
+            f"{IGNORE_FILE} cannot be used: it is not UTF-8 text.", hint="correct it, or remove it"
+        ) from error

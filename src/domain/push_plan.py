@@ -190,7 +190,10 @@ def target_repo(text: str) -> RepoId:
             f"'{text[:120]}' names a revision; a push goes to a branch.",
             hint=f"give the branch as an option: {name[:120]} --branch BRANCH",
         )
-    repo_id = RepoId(text)
+    try:
+        repo_id = RepoId(text)
+    except InvalidInput as wrong:
+        raise InvalidInput(wrong.message, hint="write ORG/NAME, as the Hub shows it") from None
     if "/" not in text:
         raise InvalidInput(f"'{text}' does not say whose repository it is.", hint=f"write ORG/{text}")
     return repo_id
@@ -208,7 +211,10 @@ def target_branch(text: str) -> str:
     if problem is None and is_commit(text):
         problem = "it is a commit, which nothing can be added to"
     if problem:
-        raise InvalidInput(f"The branch '{text[:120]}' cannot be used: {problem}.")
+        raise InvalidInput(
+            f"The branch '{text[:120]}' cannot be used: {problem}.",
+            hint="leave --branch out for 'main', or give a name such as 'dev'",
+        )
     return text
 
 
@@ -226,7 +232,10 @@ def file_refusal(files: Sequence[FileFact]) -> InvalidInput | None:
                 hint="replace it by the file it should lead to, or list it in .hfignore",
             )
         if problem := name_problem(file.path):
-            return InvalidInput(f"{file.path!a} cannot be pushed under this name: {problem}.")
+            return InvalidInput(
+                f"{file.path!a} cannot be pushed under this name: {problem}.",
+                hint="rename it, or list it in .hfignore",
+            )
     return None
 
 

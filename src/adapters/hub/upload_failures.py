@@ -38,7 +38,10 @@ def as_upload_error(error: Exception, asked: Asked) -> MlxkError:
         case httpx2.HTTPError() | httpx2.InvalidURL():
             return _stopped(asked, what_happened(error))
         case UnicodeDecodeError():
-            return InvalidInput("README.md is not UTF-8 text, which the Hub needs it to be.")
+            return InvalidInput(
+                "README.md is not UTF-8 text, which the Hub needs it to be.",
+                hint="save it as UTF-8, or list it in .hfignore",
+            )
         case OSError():
             return _unreadable(error, asked)
         case ValueError() if _BAD_CARD in str(error):
@@ -112,6 +115,7 @@ def _refusal(error: Exception, asked: Asked) -> MlxkError:
     return MlxkError(
         ErrorKind.PUSH_FAILED,
         f"The Hub refuses the push to '{asked.repo_id}' ({status}){f': {told}' if told else ''}.",
+        hint="the branch is as it was; correct what the Hub objects to and repeat the command",
     )
 
 

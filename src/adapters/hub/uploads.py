@@ -159,7 +159,11 @@ class HuggingFaceUploads:
                 self._asked(repo_id, branch),
             )
         if not made.oid or not is_commit(made.oid):
-            raise MlxkError(ErrorKind.PUSH_FAILED, "The Hub does not say which commit the push became.")
+            raise MlxkError(
+                ErrorKind.PUSH_FAILED,
+                "The Hub does not say which commit the push became.",
+                hint="check that HF_ENDPOINT is a Hub, and look at the repository's page",
+            )
         return Uploaded(made.oid, made.commit_url, tuple(log))
 
     def _write(self, write: Callable[[], _T], asked: Asked) -> _T:
