@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import mlxk
 from tests.contract.cli.conftest import environment
 from tests.contract.hub_server import Fault, Trouble
 from tests.contract.push.conftest import REPO, TOKEN, Pushing
@@ -27,7 +28,7 @@ def test_an_interrupted_push_leaves_the_branch_as_it_was(push: Pushing, place: P
         cwd=place.work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=environment(place, {
             "HF_ENDPOINT": push.server.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1",
-            "PYTHONPATH": os.environ.get("PYTHONPATH"),
+            "PYTHONPATH": str(Path(mlxk.__file__).parents[1]),
         }),
     )  # fmt: skip
     deadline = time.monotonic() + 30
