@@ -6,12 +6,14 @@ files go is said to it name by name, so that its own rules for folders do not ad
 
 import glob
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from mlxk.adapters.hub.failures import LOG_IN_AGAIN, Asked, as_mlxk_error, raise_for_status
+from mlxk.adapters.hub.interruptible import interruptible
 from mlxk.adapters.hub.upload_failures import as_upload_error
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.hub import DEFAULT_REVISION, is_commit
@@ -169,10 +171,14 @@ class HuggingFaceUploads:
     def _write(self, write: Callable[[], _T], asked: Asked) -> _T:
         import warnings
 
+        from huggingface_hub.utils import disable_progress_bars
+
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # hints at the model card, meant for its author
-                return write()
+                if not sys.stderr.isatty():  # the client draws its bars into pipes, too
+                    disable_progress_bars()
+                return interruptible(write)
         except Exception as error:  # noqa: BLE001 - sorted by what the client means by it
             # Without its cause: the client's messages quote signed URLs.
             raise as_upload_error(error, asked) from None

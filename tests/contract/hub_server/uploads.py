@@ -5,6 +5,7 @@
 Contents go to a storage under another host name, by a signed URL, and count only once they were verified.
 """
 
+import asyncio
 import base64
 import fnmatch
 import hashlib
@@ -129,6 +130,8 @@ def add_uploads(
         data = b""
         async for chunk in request.stream():
             data += chunk
+            if fault is not None and fault.trouble is Trouble.SLOW:
+                await asyncio.sleep(len(chunk) / fault.amount)
             if fault is not None and stops and len(data) >= fault.amount:
                 break
         if fault is not None and fault.trouble is Trouble.STATUS:

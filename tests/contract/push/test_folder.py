@@ -130,6 +130,7 @@ def test_for_people(push: Pushing, mlxk: Run) -> None:
     assert "Would create the repository and push to" in dry.out
     done = mlxk("push", "./model", REPO, "--private", "--create")
     assert done.out.startswith(f"Pushed to {REPO}, branch main: ")
+    assert [line.partition(" ")[0] for line in done.err.splitlines()] == ["'.env'", "Created"]
     assert "/commit/" in done.out
     assert "Created the private repository" in done.err
     again = mlxk("push", "./model", REPO, "--private", "-q")

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import mlxk
 from tests.contract.cli.conftest import environment
 from tests.contract.hub_server import Fault, Trouble
@@ -15,13 +17,18 @@ from tests.contract.push.conftest import REPO, TOKEN, Pushing
 from tests.isolation import Place
 
 
-def test_an_interrupted_push_leaves_the_branch_as_it_was(push: Pushing, place: Place) -> None:
+@pytest.mark.parametrize("trouble", [Trouble.SLOW, Trouble.HANG])
+def test_an_interrupted_push_leaves_the_branch_as_it_was(
+    push: Pushing, place: Place, trouble: Trouble
+) -> None:
+    """Slow: two large files, which the client sends from threads. Hang: one, which it sends by itself."""
     push.create()
     head = push.repository.refs["main"]
-    weights = push.folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\xee")
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    push.server.faults.add(Fault(digest, Trouble.HANG, 1000, method="PUT"))
+    count = 2 if trouble is Trouble.SLOW else 1
+    for number in range(count):
+        data = bytes([number]) * 8_000_000
+        (push.folder / f"extra-{number}.bin").write_bytes(data)
+        push.server.faults.add(Fault(hashlib.sha256(data).hexdigest(), trouble, 200_000, method="PUT"))
     push.server.traffic.clear()
     process = subprocess.Popen(
         [sys.executable, "-m", "mlxk", "push", "./model", REPO, "--private", "--json"],
@@ -32,11 +39,13 @@ def test_an_interrupted_push_leaves_the_branch_as_it_was(push: Pushing, place: P
         }),
     )  # fmt: skip
     deadline = time.monotonic() + 30
-    while not push.server.traffic.uploads() and time.monotonic() < deadline:
+    while len(push.server.traffic.uploads()) < count and time.monotonic() < deadline:
         time.sleep(0.02)
+    time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
     assert (process.returncode, json.loads(out)["error"]["type"]) == (130, "UserCancelledError")
     assert "Traceback" not in err
     assert push.repository.refs["main"] == head
-    assert push("--private").data["change_summary"] == {"added": 0, "modified": 1, "deleted": 0}
+    push.server.faults.clear()
+    assert push("--private").data["change_summary"] == {"added": count, "modified": 0, "deleted": 0}
