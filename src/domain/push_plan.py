@@ -43,7 +43,7 @@ USUALLY_IGNORED = DEFAULT_EXCLUDE_PATTERNS
 
 ALWAYS_IGNORED = (
     *(IGNORE_FILE, MANIFEST_NAME, ".mlxk-*"),
-    *(".git/", ".cache/", ".hf_cache/", "*.incomplete"),
+    *(".git", ".cache", ".hf_cache", "*.incomplete"),
 )
 """gitignore patterns that come last: our own files and those of git and the Hub's client are never pushed."""
 

@@ -17,6 +17,7 @@ _URL = re.compile(r"https?://\S+")
 _NAMED = re.compile(r"Error while uploading '(.+)' to the Hub\.", re.DOTALL)
 _BAD_CARD = "Invalid metadata in README.md."
 _MAX_TOLD = 300
+_WITHOUT_XET = "repeat the command; for a Hub without Xet set HF_HUB_DISABLE_XET=1"
 _AGAIN = "repeat the command: what has arrived is not sent again"
 
 
@@ -42,6 +43,8 @@ def as_upload_error(error: Exception, asked: Asked) -> MlxkError:
                 "README.md is not UTF-8 text, which the Hub needs it to be.",
                 hint="save it as UTF-8, or list it in .hfignore",
             )
+        case ConnectionError() | TimeoutError() | OSError(errno=None):  # hf_xet has these for the network
+            return _stopped(asked, "the Hub's Xet storage was not to be reached", _WITHOUT_XET)
         case OSError():
             return _unreadable(error, asked)
         case ValueError() if _BAD_CARD in str(error):
@@ -61,12 +64,12 @@ def _innermost(error: Exception, asked: Asked) -> tuple[Exception, Asked]:
     return error, asked
 
 
-def _stopped(asked: Asked, what: str) -> MlxkError:
+def _stopped(asked: Asked, what: str, hint: str = _AGAIN) -> MlxkError:
     subject = f"'{asked.path}'" if asked.path else "the files"
     return MlxkError(
         ErrorKind.UPLOAD_FAILED,
         f"The upload of {subject} to '{asked.repo_id}' stopped: {what}.",
-        hint=_AGAIN,
+        hint=hint,
     )
 
 

@@ -13,7 +13,7 @@ def test_what_is_ignored_by_itself(push: Pushing) -> None:
     for path in (
         ".git/config", ".cache/huggingface/download/x.lock", ".hf_cache/x", "__pycache__/x.pyc", ".DS_Store",
         ".mlxk_workspace.json", "train.log", "x.tmp", ".mlxk-staging-0123456789abcdef/x", ".hfignore",
-        "sub/.git/config", "shard.incomplete",
+        "sub/.git/config", "shard.incomplete", "module/.git",
     ):  # fmt: skip
         file = push.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -71,6 +71,17 @@ def test_a_model_card_that_is_no_text(push: Pushing) -> None:
     assert (error["type"], "UTF-8" in error["message"]) == ("ValidationError", True)
 
 
+def test_a_hub_without_xet(push: Pushing, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    error = push("--private", "--create").error
+    assert (error["type"], error["retryable"]) == ("upload_failed", True)
+    assert "HF_HUB_DISABLE_XET=1" in error["hint"]
+    assert push.server.repositories.models[REPO].log == []
+
+
 def test_a_storage_that_refuses_the_signed_url(push: Pushing) -> None:
     import hashlib
 
