@@ -1,8 +1,10 @@
 """`mlxk push`: what arrives on the Hub is what the folder holds."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.contract.hub_server import Fault, Trouble
+from tests.contract.hub_server import Content, Fault, Trouble
 from tests.contract.push.conftest import REPO, TOKEN, USER, Pushing
 
 
@@ -189,6 +191,24 @@ def test_what_the_hub_leaves_out_is_told(push: Pushing) -> None:
     assert error["type"] == "push_operation_failed"
     assert "note.txt" in error["message"]
     assert ".gitignore" in error["hint"]
+
+
+def test_a_hub_that_fails_after_the_commit_does_not_make_it_a_failure(push: Pushing) -> None:
+    push.create()
+    (push.folder / "note.txt").write_text("note")
+    content = {
+        path: file.data for path, file in push.repository.commits[push.repository.refs["main"]].items()
+    }
+    after = _commit_after(push, {**content, "note.txt": b"note"})
+    push.server.faults.add(Fault(f"/revision/{after}", Trouble.STATUS, 500, times=9))
+    assert push("--private").data["commit_sha"] == after
+
+
+def _commit_after(push: Pushing, files: dict[str, bytes]) -> str:
+    """The commit that these files would become, without making it."""
+    held = push.repository.commits[push.repository.refs["main"]]
+    twin = replace(push.repository, commits=dict(push.repository.commits), refs=dict(push.repository.refs))
+    return twin.commit({path: held.get(path) or Content(data) for path, data in files.items()})
 
 
 def test_the_remote_gitattributes_stay(push: Pushing) -> None:
