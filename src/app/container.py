@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlxk.app.health import CheckHealth
     from mlxk.app.list_models import ListModels
     from mlxk.app.pull import Pull
+    from mlxk.app.push import Push
     from mlxk.app.rm import Rm
     from mlxk.app.run import Run
     from mlxk.app.show import Show
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
         CacheRemover,
         CloneTargets,
         Hub,
+        HubUploader,
+        PushFolders,
         Staging,
         TextRuntime,
         TreeCopier,
@@ -145,6 +148,15 @@ class Container(containers.DeclarativeContainer):
         _later("mlxk.adapters.runtimes.text", "MlxTextRuntime"),
         prompt_cache_bytes=0,  # a process that answers once has nobody to keep a prompt for
     )
+    uploader: "providers.Singleton[HubUploader]" = providers.Singleton(
+        _later("mlxk.adapters.hub.uploads", "HuggingFaceUploads")
+    )
+    push_folders: "providers.Singleton[PushFolders]" = providers.Singleton(
+        _later("mlxk.adapters.push_folders", "DiskPushFolders"),
+        cache_directory,
+        settings.provided.workspace_home,
+    )
+    redactor = providers.Singleton(_later("mlxk.app.logs", "redactor_for"), environ)
 
     catalog = providers.Singleton(Catalog, cache, workspaces, bundled)
     inspector = providers.Singleton(Inspector, reader, host)
@@ -188,6 +200,9 @@ class Container(containers.DeclarativeContainer):
     rm: "providers.Factory[Rm]" = providers.Factory(_later("mlxk.app.rm", "Rm"), catalog, remover)
     run: "providers.Factory[Run]" = providers.Factory(
         _later("mlxk.app.run", "Run"), catalog, inspector, host, text_runtime
+    )
+    push: "providers.Factory[Push]" = providers.Factory(
+        _later("mlxk.app.push", "Push"), push_folders, reader, verifier, hub, uploader, redactor
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlxk.cli import clone, health, list_models, pull, rm, run, schema, show
+from mlxk.cli import clone, health, list_models, pull, push, rm, run, schema, show
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, Quiet, Verbose
 from mlxk.cli.plain_parameters import PlainCommand, PlainGroup
@@ -31,6 +31,7 @@ app.command("rm", cls=PlainCommand)(rm.command)
 app.command("run", cls=PlainCommand)(run.command)
 app.command("schema", cls=PlainCommand)(schema.command)
 app.command("clone", cls=PlainCommand)(clone.command)
+app.command("push", cls=PlainCommand)(push.command)
 
 
 def show_mistake(mistake: UsageMistake) -> None:

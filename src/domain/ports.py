@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from mlxk.domain.verification import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlxk.domain.memory import MemoryFacts
     from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
     from mlxk.domain.naming import RepoId
+    from mlxk.domain.push_plan import PushPlan, RemoteRepo, Uploaded, Visibility
     from mlxk.domain.removal import Removal, RepoContents
     from mlxk.domain.staging import Sentinel, StagingState
     from mlxk.domain.verification import Digest, FileVerdict
@@ -34,8 +35,10 @@ __all__ = [
     "FileProgress",
     "Host",
     "Hub",
+    "HubUploader",
     "ModelStore",
     "Progress",
+    "PushFolders",
     "Staging",
     "TextModel",
     "TextRuntime",
@@ -280,6 +283,70 @@ class Hub(Protocol):
             MlxkError: (`ACCESS_DENIED`) the terms are not accepted, or not under this login; the hint says
                 where; and what `describe` raises.
         """
+
+
+class HubUploader(Protocol):
+    """The writing side of the Hub, under the user's token.
+
+    Every method raises MlxkError: (`AUTH`) there is no token, or the Hub does not know it; (`ACCESS_DENIED`)
+    it may not write there; (`NETWORK`) the Hub could not be asked; and what its own text says.
+    """
+
+    def check_token(self, repo_id: RepoId) -> None:
+        """See that there is a token to push with: one the Hub knows, and not for reading only."""
+
+    def url(self, repo_id: RepoId) -> str:
+        """Address of a repository's page."""
+
+    def look(self, repo_id: RepoId) -> RemoteRepo | None:
+        """A repository and its branches as they are now; None if there is none that this token may see."""
+
+    def create_repo(self, repo_id: RepoId, visibility: Visibility) -> None:
+        """Make a repository with a branch `main`; one that exists already stays as it is."""
+
+    def create_branch(self, repo_id: RepoId, branch: str) -> None:
+        """Make a branch that begins where `main` is; one that exists already stays as it is."""
+
+    def upload(
+        self, folder: Path, repo_id: RepoId, branch: str, plan: PushPlan, parent: str | None, message: str
+    ) -> Uploaded:
+        """Carry out a plan on a branch.
+
+        Contents that arrived stay on the Hub when a later one fails, and are not sent again by the next
+        try; the branch changes at the end.
+
+        Args:
+            parent: the commit the plan was made for; None not to insist on it.
+            message: the commit's.
+
+        Raises:
+            ModelNotFound: the Hub knows no such branch (yet).
+            MlxkError: (`UPLOAD_FAILED`) the connection or the Hub failed on the way, try again;
+                (`PUSH_FAILED`) the Hub refuses these files, or the branch is not at `parent` any more;
+                (`REPO_NOT_FOUND`) the repository is gone.
+        """
+
+
+class PushFolders(Protocol):
+    """Folders to be pushed."""
+
+    def find(self, typed: str) -> ModelRecord:
+        """The folder that a person typed, as a path or as the name of a workspace.
+
+        Raises:
+            InvalidInput: it lies in the model cache, or is no directory.
+            MlxkError: (`WORKSPACE_NOT_FOUND`) there is none; (`PERMISSION`) it cannot be read.
+        """
+
+    def ignored(self, folder: Path, paths: Iterable[str]) -> Collection[str]:
+        """Those of the paths, of local or remote files, that the ignore rules of a folder match.
+
+        Raises:
+            InvalidInput: its `.hfignore` cannot be used; the message says why.
+        """
+
+    def text(self, folder: Path, path: str) -> str:
+        """What a small file holds, as far as it is text; empty where it cannot be read."""
 
 
 class CacheFetcher(Protocol):

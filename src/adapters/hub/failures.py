@@ -1,4 +1,6 @@
-"""What can go wrong on the way to the Hub, as `MlxkError`; the one place that knows the client's exceptions.
+"""What can go wrong on the way to the Hub, as `MlxkError`: the place that knows the client's exceptions.
+
+What they mean for a push is in `upload_failures`.
 
 The client raises its own HTTP errors, bare `httpx2` errors (no `OSError`s) and plain `ValueError`s, and its
 messages quote URLs, which for large files are signed. Messages here are made from what was asked, never from
@@ -16,7 +18,16 @@ from mlxk.domain.naming import RepoId
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Asked", "as_mlxk_error", "is_worth_retrying", "raise_for_status", "retry_after"]
+__all__ = [
+    "LOG_IN_AGAIN",
+    "Asked",
+    "as_mlxk_error",
+    "is_token_rejected",
+    "is_worth_retrying",
+    "raise_for_status",
+    "retry_after",
+    "what_happened",
+]
 
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -114,7 +125,7 @@ def as_mlxk_error(error: Exception, asked: Asked) -> MlxkError:
             return InvalidInput(f"'{asked.repo_id}' is not a valid model id for the Hub.")
         case UnicodeEncodeError() | httpx2.LocalProtocolError():
             return MlxkError(
-                ErrorKind.AUTH, "The Hub token contains characters that no token has.", hint=_LOG_IN_AGAIN
+                ErrorKind.AUTH, "The Hub token contains characters that no token has.", hint=LOG_IN_AGAIN
             )
         case httpx2.HTTPError() | httpx2.InvalidURL():
             return _no_connection(error, asked)
@@ -144,7 +155,8 @@ def _disk_error(error: OSError, asked: Asked) -> MlxkError:
     )
 
 
-_LOG_IN_AGAIN = "log in again with `hf auth login`, or correct HF_TOKEN"
+LOG_IN_AGAIN = "log in again with `hf auth login`, or correct HF_TOKEN"
+"""What helps against a token that the Hub refuses."""
 
 
 def _refusal(error: Exception, asked: Asked) -> MlxkError:
@@ -178,8 +190,8 @@ def _refusal(error: Exception, asked: Asked) -> MlxkError:
             f"The Hub's storage refused {asked} ({status}).",
             hint="repeat the command; if it stays so, check this machine's clock",
         )
-    if _token_rejected(error):
-        return MlxkError(ErrorKind.AUTH, "The Hub does not know this token.", hint=_LOG_IN_AGAIN)
+    if is_token_rejected(error):
+        return MlxkError(ErrorKind.AUTH, "The Hub does not know this token.", hint=LOG_IN_AGAIN)
     if isinstance(error, RepositoryNotFoundError) or status in (401, 404):
         return _not_found(asked, status)
     if status == 403:
@@ -208,7 +220,8 @@ def _was_sent_elsewhere(response: "httpx2.Response") -> bool:
     return bool(response.history) and response.url.host != response.history[0].url.host
 
 
-def _token_rejected(error: Exception) -> bool:
+def is_token_rejected(error: Exception) -> bool:
+    """Whether the Hub does not know the token, rather than what was asked for."""
     from huggingface_hub.errors import HfHubHTTPError
 
     if not isinstance(error, HfHubHTTPError) or error.response.status_code != 401:
@@ -253,21 +266,8 @@ def _out_of_order(error: Exception, status: int, asked: Asked) -> MlxkError:
 
 
 def _no_connection(error: Exception, asked: Asked) -> MlxkError:
-    import httpx2
-
-    host = _host_of(error)
+    what = what_happened(error)
     again = "check the network, proxy settings and HF_ENDPOINT, then repeat the command"
-    match error:
-        case httpx2.ProxyError():
-            what = "the proxy did not let the request through"
-        case httpx2.TimeoutException():
-            what = f"{host} did not answer in time"
-        case httpx2.ConnectError():
-            what = f"no connection to {host}"
-        case httpx2.NetworkError() | httpx2.RemoteProtocolError():
-            what = f"the connection to {host} was lost"
-        case _:
-            what = f"{host} does not speak HTTP as it should ({type(error).__name__})"
     if asked.path:
         message, again = (
             f"The download of {asked} stopped: {what}.",
@@ -276,6 +276,23 @@ def _no_connection(error: Exception, asked: Asked) -> MlxkError:
     else:
         message = f"The Hub could not be asked for {asked}: {what}."
     return MlxkError(ErrorKind.NETWORK, message, hint=again)
+
+
+def what_happened(error: Exception) -> str:
+    """How a connection failed, as the second half of a sentence."""
+    import httpx2
+
+    host = _host_of(error)
+    match error:
+        case httpx2.ProxyError():
+            return "the proxy did not let the request through"
+        case httpx2.TimeoutException():
+            return f"{host} did not answer in time"
+        case httpx2.ConnectError():
+            return f"no connection to {host}"
+        case httpx2.NetworkError() | httpx2.RemoteProtocolError():
+            return f"the connection to {host} was lost"
+    return f"{host} does not speak HTTP as it should ({type(error).__name__})"
 
 
 def _host_of(error: Exception) -> str:

@@ -8,6 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from mlxk.app.clone_answer import CloneResult
 from mlxk.app.pull import PullResult
+from mlxk.app.push import PushResult
 from mlxk.app.results import SPEC_VERSION, HealthResult, ListResult, RunResult, ShowResult, VersionResult
 from mlxk.app.rm import LocksView, RmResult
 from mlxk.cli.output.envelope import Envelope
@@ -21,6 +22,7 @@ _ENVELOPES: Mapping[str, TypeAdapter[Any]] = {
     "list": TypeAdapter(Envelope[ListResult]),
     "pull": TypeAdapter(Envelope[PullResult]),
     "rm": TypeAdapter(Envelope[RmResult | LocksView]),
+    "push": TypeAdapter(Envelope[PushResult]),
     "run": TypeAdapter(Envelope[RunResult]),
     "schema": TypeAdapter(Envelope[dict[str, object]]),
     "show": TypeAdapter(Envelope[ShowResult]),

@@ -7,9 +7,9 @@ import os
 import sys
 import time
 
-from tests.contract.hub_server.app import State
 from tests.contract.hub_server.repositories import Repositories
 from tests.contract.hub_server.running import serving
+from tests.contract.hub_server.state import State
 
 
 def main() -> None:

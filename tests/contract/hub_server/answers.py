@@ -52,9 +52,8 @@ def error_for(fault: Fault) -> Response:
     """An answer with the fault's status."""
     if fault.trouble is Trouble.ODD_STATUS:
         return JSONResponse(["no", "object"], status_code=fault.amount)
-    return error(
-        fault.amount, message="trouble", **({"Retry-After": fault.retry_after} if fault.retry_after else {})
-    )
+    later = {"Retry-After": fault.retry_after} if fault.retry_after else {}
+    return error(fault.amount, fault.code, "trouble", **later)
 
 
 class FileAnswer(Response):

@@ -2,91 +2,21 @@
 
 Reading: `GET /api/models/{id}[/revision/{rev}]`, `GET /api/models/{id}/tree/{rev}`, `GET …/auth-check`,
 `HEAD` and `GET /{id}/resolve/{rev}/{file}`, which sends LFS files on to a CDN under another host name with a
-signed URL. Writing belongs in a router of its own that adds commits to the same repositories.
+signed URL. Writing is in `uploads`.
 """
 
-from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from tests.contract.hub_server import traffic
-from tests.contract.hub_server.answers import Connections, FileAnswer, error, error_for
-from tests.contract.hub_server.faults import Faults, Trouble
-from tests.contract.hub_server.repositories import Access, Content, Repositories, Repository
-from tests.contract.hub_server.traffic import Place, Traffic
-
-SIGNATURE = "SIGNED-AND-SECRET"
-
-
-@dataclass
-class State:
-    """Everything the Hub knows.
-
-    Attributes:
-        page_size: entries of a tree per page.
-        cdn: the CDN's address.
-    """
-
-    repositories: Repositories = field(default_factory=Repositories)
-    faults: Faults = field(default_factory=Faults)
-    traffic: Traffic = field(default_factory=Traffic)
-    connections: Connections = field(default_factory=Connections)
-    page_size: int = 1000
-    cdn: str = ""
-
-    def __post_init__(self) -> None:
-        self.connections.faults = self.faults
-
-    def note(self, place: Place, request: Request) -> None:
-        """Remember a request."""
-        self.traffic.add(
-            traffic.Request(
-                place,
-                request.method,
-                request.scope["path"],
-                request.headers.get("Range"),
-                request.headers.get("Authorization"),
-            )
-        )
-
-
-class Denied(Exception):
-    """An answer that ends the request."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__()
-        self.answer = answer
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """Who asks: a user's name, or None."""
-
-    user: str | None
-
-    def see(self, repository: Repository | None) -> Repository:
-        """The repository, if this visitor may know of it.
-
-        The Hub answers 401 for hidden and missing repositories alike to those without a token.
-        """
-        hidden = repository is None or (
-            repository.access is Access.PRIVATE and self.user not in repository.readers
-        )
-        if repository is None or hidden:
-            if self.user is None:
-                raise Denied(error(401, "RepoNotFound", "Invalid username or password."))
-            raise Denied(error(404, "RepoNotFound", "Repository not found"))
-        if repository.access is Access.DISABLED:
-            raise Denied(error(403, None, "Access to this resource is disabled."))
-        return repository
-
-    def take(self, repository: Repository) -> None:
-        """Check that files may be downloaded."""
-        if repository.access is Access.GATED and self.user not in repository.readers:
-            raise Denied(error(403 if self.user else 401, "GatedRepo", "Access to this model is restricted."))
+from tests.contract.hub_server.answers import FileAnswer, error, error_for
+from tests.contract.hub_server.faults import Trouble
+from tests.contract.hub_server.repositories import Access, Content, Repository
+from tests.contract.hub_server.state import SIGNATURE, Denied, State, Visitor
+from tests.contract.hub_server.traffic import Place
+from tests.contract.hub_server.uploads import add_uploads
 
 
 def make_app(state: State) -> FastAPI:
@@ -94,7 +24,7 @@ def make_app(state: State) -> FastAPI:
 
     async def noted(request: Request) -> None:
         path = request.scope["path"]
-        if not path.startswith("/cdn/"):
+        if not path.startswith(("/cdn/", "/storage/")):
             state.note(Place.API if path.startswith("/api/") else Place.RESOLVE, request)
 
     app = FastAPI(openapi_url=None, dependencies=[Depends(noted)])
@@ -107,7 +37,9 @@ def make_app(state: State) -> FastAPI:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if token and token not in state.repositories.users:
             raise Denied(error(401, None, "Invalid credentials in Authorization header"))
-        return Visitor(state.repositories.users.get(token))
+        return Visitor(
+            state.repositories.users.get(token), may_write=token not in state.repositories.read_only
+        )
 
     Guest = Annotated[Visitor, Depends(visitor)]  # noqa: N806 - a type
 
@@ -188,6 +120,8 @@ def make_app(state: State) -> FastAPI:
             return Response("<Error>AccessDenied</Error>", 403, media_type="application/xml")
         file = state.repositories.models[f"{org}/{name}"].commits[commit][path]
         return await serve(request, file, {"ETag": '"0123456789abcdef-of-the-cdn"'})
+
+    add_uploads(app, state, visitor, troubled)
 
     async def serve(request: Request, file: Content, headers: dict[str, str]) -> Response:
         if request.method == "GET":

@@ -33,6 +33,7 @@ class Fault:
     Attributes:
         path: what the request's path ends in (for LFS files the CDN request counts, under the file's path).
         times: how many requests it hits before it is over.
+        code: the `X-Error-Code` of an error status.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Fault:
     retry_after: str | None = None
     times: int = 1
     method: str = "GET"
+    code: str | None = None
 
 
 class Faults:

@@ -73,11 +73,15 @@ class Repository:
 
     Attributes:
         readers: names of the users who may download it when it is not public.
+        writers: names of the users who may push, besides the one whose it is.
+        log: the messages of its commits.
     """
 
     name: str
     access: Access = Access.PUBLIC
     readers: frozenset[str] = frozenset()
+    writers: frozenset[str] = frozenset()
+    log: list[str] = field(default_factory=list)
     commits: dict[str, Mapping[str, Content]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
 
@@ -94,13 +98,29 @@ class Repository:
         """The commit that a branch, tag or commit stands for."""
         return self.refs.get(revision) or (revision if revision in self.commits else None)
 
+    def is_writable(self, user: str | None) -> bool:
+        """Whether a user may push."""
+        return user is not None and (user == self.name.partition("/")[0] or user in self.writers)
+
 
 @dataclass
 class Repositories:
-    """All models, and the users by token."""
+    """All models, and the users by token.
+
+    Attributes:
+        read_only: tokens that may not write.
+        objects: contents in LFS by sha256.
+    """
 
     models: dict[str, Repository] = field(default_factory=dict)
     users: dict[str, str] = field(default_factory=dict)
+    read_only: set[str] = field(default_factory=set)
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        """Nothing and nobody."""
+        for held in (self.models, self.users, self.read_only, self.objects):
+            held.clear()
 
     def add(
         self,

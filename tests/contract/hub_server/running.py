@@ -13,9 +13,10 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tests.contract.hub_server.answers import Connections
-from tests.contract.hub_server.app import State, make_app
+from tests.contract.hub_server.app import make_app
 from tests.contract.hub_server.faults import Faults
 from tests.contract.hub_server.repositories import Repositories
+from tests.contract.hub_server.state import State
 from tests.contract.hub_server.traffic import Traffic
 
 

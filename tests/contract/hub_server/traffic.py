@@ -11,6 +11,7 @@ class Place(Enum):
     API = "the API"
     RESOLVE = "where a file is"
     BYTES = "a file's bytes, from the Hub or its CDN"
+    STORAGE = "a file's bytes, to the storage"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Traffic:
             for request in self.all()
             if request.place is Place.BYTES and request.method == "GET" and request.path.endswith(path)
         ]
+
+    def uploads(self) -> list[str]:
+        """The sha256 of every content that was sent to the storage, whole or not, in order."""
+        return [request.path.rpartition("/")[2] for request in self.all() if request.place is Place.STORAGE]
 
     def clear(self) -> None:
         """Forget everything."""
