@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from mlxk.app.inspection import Inspector
 from mlxk.app.settings import Settings
 
 if TYPE_CHECKING:
+    from mlxk.app.convert import Convert, ConvertTools
+    from mlxk.app.diff import Diff
     from mlxk.app.health import CheckHealth
     from mlxk.app.list_models import ListModels
     from mlxk.app.run import Run
@@ -49,7 +52,7 @@ def _later(module: str, name: str) -> Callable[..., Any]:
     """A class imported when the first one is made, so that a command loads only what it uses."""
 
     def make(*parts: object) -> object:
-        return getattr(import_module(module), name)(*parts)
+        return attrgetter(name)(import_module(module))(*parts)
 
     return make
 
@@ -95,6 +98,35 @@ class Container(containers.DeclarativeContainer):
     )
     run: "providers.Factory[Run]" = providers.Factory(
         _later("mlxk.app.run", "Run"), catalog, inspector, host, text_runtime
+    )
+
+    tensor_reader = providers.Singleton(_later("mlxk.adapters.tensor_headers", "HeaderTensorReader"))
+    convert_tools: "providers.Singleton[ConvertTools]" = providers.Singleton(
+        _later("mlxk.app.convert", "ConvertTools"),
+        providers.Singleton(_later("mlxk.adapters.destination", "DiskDestinations"), cache_directory),
+        providers.Singleton(_later("mlxk.adapters.staging", "StagingArea")),
+        providers.Singleton(_later("mlxk.adapters.tree_copy", "VolumeTreeCopier.for_this_system")),
+        tensor_reader,
+        providers.Singleton(_later("mlxk.adapters.index_builder", "HeaderIndexBuilder")),
+        providers.Singleton(_later("mlxk.adapters.quantizer", "MlxQuantizer")),
+        integrity,
+    )
+    convert: "providers.Factory[Convert]" = providers.Factory(
+        _later("mlxk.app.convert", "Convert"),
+        catalog,
+        inspector,
+        reader,
+        host,
+        convert_tools,
+        settings.provided.workspace_home,
+    )
+    diff: "providers.Factory[Diff]" = providers.Factory(
+        _later("mlxk.app.diff", "Diff"),
+        catalog,
+        reader,
+        tensor_reader,
+        providers.Singleton(_later("mlxk.adapters.known_digests", "RecordedDigests")),
+        verifier,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlxk.cli import health, list_models, run, schema, show
+from mlxk.cli import convert, diff, health, list_models, run, schema, show
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, Quiet, Verbose
 from mlxk.domain.errors import Interrupted
@@ -25,6 +25,8 @@ app.command("list")(list_models.command)
 app.command("show")(show.command)
 app.command("health")(health.command)
 app.command("run")(run.command)
+app.command("convert")(convert.command)
+app.command("diff")(diff.command)
 app.command("schema")(schema.command)
 
 

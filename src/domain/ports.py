@@ -7,29 +7,37 @@ from typing import TYPE_CHECKING, Protocol
 from mlxk.domain.hub import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mlxk.domain.clone_steps import CopyMethod
     from mlxk.domain.compatibility import Runtimes
+    from mlxk.domain.convert_plan import Destination, Engine
     from mlxk.domain.generation import Delta, GenerationRequest
     from mlxk.domain.hub import FetchResult, HubFile, Missing, RepoInfo
     from mlxk.domain.manifest import Manifest, Origin
     from mlxk.domain.memory import MemoryFacts
     from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
     from mlxk.domain.naming import RepoId
+    from mlxk.domain.quantization import Packing
     from mlxk.domain.staging import Sentinel, StagingState
+    from mlxk.domain.tensors import TensorFact
     from mlxk.domain.verification import Digest, FileVerdict
 
 __all__ = [
     "CacheFetcher",
+    "Destinations",
     "FactReader",
     "Host",
     "Hub",
+    "IndexBuilder",
+    "KnownDigests",
     "ModelStore",
     "Progress",
+    "Quantizer",
     "Staging",
+    "TensorReader",
     "TextModel",
     "TextRuntime",
     "TreeCopier",
@@ -113,8 +121,12 @@ class WorkspaceIntegrity(Protocol):
 class TreeCopier(Protocol):
     """Copies a directory tree; cheap where the volume can share blocks."""
 
-    def copy(self, source: Path, target: Path, *, progress: Progress) -> CopyMethod:
+    def copy(
+        self, source: Path, target: Path, *, progress: Progress, without: frozenset[str] = frozenset()
+    ) -> CopyMethod:
         """Copy `source` to `target`, which must not exist; links become the files they lead to.
+
+        Files whose path (relative, POSIX) is in `without` are left out, and not looked at.
 
         The copy is the user's to edit: files can be written to, and keep their mode otherwise and their
         modification times; holes stay holes where the volume has them. `target` appears in one step, whole.
@@ -179,6 +191,60 @@ class FactReader(Protocol):
 
     def facts(self, record: ModelRecord) -> SnapshotFacts:
         """Gather facts in one tolerant scan, without reading weights. Never raises for bad data."""
+
+
+class TensorReader(Protocol):
+    """Reads what the headers of weight files say of their tensors."""
+
+    def tensors(self, file: Path) -> Mapping[str, TensorFact]:
+        """The tensors of one safetensors file by name; none where its header cannot be read."""
+
+
+class KnownDigests(Protocol):
+    """Knows digests of files that need not be read for it."""
+
+    def known(self, record: ModelRecord, file: FileFact) -> Digest | None:
+        """The digest that the cache or a workspace's manifest states of a file, or None."""
+
+
+class IndexBuilder(Protocol):
+    """Writes the weight index of a model."""
+
+    def build(self, directory: Path, shards: Sequence[str], progress: Progress) -> None:
+        """Write `model.safetensors.index.json` from the headers of the shards, in one step.
+
+        Raises:
+            MlxkError: (`OPERATION`) a header cannot be read, or two shards hold the same tensor;
+                (`INSUFFICIENT_DISK`, `PERMISSION`) it cannot be written.
+        """
+
+
+class Quantizer(Protocol):
+    """Makes weights anew in another format; writes weights, their index and config.json."""
+
+    def quantize(
+        self, source: Path, target: Path, engine: Engine, packing: Packing, progress: Progress
+    ) -> Mapping[str, str]:
+        """Write the model in `source` to the directory `target`, which exists, in fewer bits.
+
+        Returns:
+            The versions of the packages that did it.
+
+        Raises:
+            MlxkError: (`NOT_IMPLEMENTED`) its architecture is unknown or needs code of its own;
+                (`OPERATION`) its weights do not fit its config; (`VALIDATION`) no layer can be packed so;
+                (`INSUFFICIENT_DISK`, `PERMISSION`) it cannot be written.
+        """
+
+    def dequantize(self, source: Path, target: Path, engine: Engine, progress: Progress) -> Mapping[str, str]:
+        """The same with packed weights opened."""
+
+
+class Destinations(Protocol):
+    """Looks at where a workspace shall be made."""
+
+    def look(self, target: str, source: str) -> Destination:
+        """What is at an absolute path, and how it lies to the directory of the source; changes nothing."""
 
 
 class Verifier(Protocol):

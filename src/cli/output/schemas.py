@@ -6,6 +6,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from mlxk.app.convert import ConvertResult
+from mlxk.app.diff import DiffResult
 from mlxk.app.results import SPEC_VERSION, HealthResult, ListResult, RunResult, ShowResult, VersionResult
 from mlxk.cli.output.envelope import Envelope
 from mlxk.domain.errors import ErrorKind
@@ -13,6 +15,8 @@ from mlxk.domain.errors import ErrorKind
 __all__ = ["schema_of", "schemas"]
 
 _ENVELOPES: Mapping[str, TypeAdapter[Any]] = {
+    "convert": TypeAdapter(Envelope[ConvertResult]),
+    "diff": TypeAdapter(Envelope[DiffResult]),
     "health": TypeAdapter(Envelope[HealthResult]),
     "list": TypeAdapter(Envelope[ListResult]),
     "run": TypeAdapter(Envelope[RunResult]),
