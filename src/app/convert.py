@@ -13,16 +13,12 @@ from mlxk.app.results import HealthStatus
 from mlxk.domain.clone_plan import Refused, target_path
 from mlxk.domain.convert_plan import (
     AlreadyDone,
-    ConvertMode,
     ConvertObservation,
     ConvertPlan,
     ConvertRequest,
-    Quantize,
-    RepairIndex,
-    Work,
-    mode_of,
     plan_convert,
 )
+from mlxk.domain.convert_work import ConvertMode, Quantize, RepairIndex, Work, mode_of
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.health import HealthReport, assess
 from mlxk.domain.manifest import Operation, Origin, known_tensor_digests

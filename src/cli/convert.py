@@ -73,7 +73,7 @@ def command(
     from mlxk.app.convert import ConvertCommand
     from mlxk.cli.output.convert import print_convert
     from mlxk.cli.output.progress import progress_for
-    from mlxk.domain.convert_plan import work_of
+    from mlxk.domain.convert_work import work_of
 
     invocation: Invocation = context.obj
     invocation.begin("convert", json=json, quiet=quiet, verbose=verbose)

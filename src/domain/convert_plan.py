@@ -6,19 +6,19 @@ The result is made in a staging directory beside the target, like a clone's, and
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, TypeAlias
 
 from mlxk.domain.capabilities import architecture_of, config_number, describe, has_vision_parts
 from mlxk.domain.clone_plan import Refused, TargetState
 from mlxk.domain.compatibility import RuntimePackage, Runtimes
-from mlxk.domain.errors import ErrorKind, InvalidInput
+from mlxk.domain.convert_work import Quantize, RepairIndex, Work
+from mlxk.domain.errors import ErrorKind
 from mlxk.domain.families import VISION_CONVERTIBLE
 from mlxk.domain.files import FileRole, is_weight_file, role_of
 from mlxk.domain.findings import Remedy
 from mlxk.domain.health import HealthReport
 from mlxk.domain.manifest import MANIFEST_NAME
 from mlxk.domain.model import Capability, Framework, ModelType, SnapshotFacts
-from mlxk.domain.quantization import AFFINE, MODES, Packing, packing_of
+from mlxk.domain.quantization import MODES, Packing
 from mlxk.domain.sizes import human_size
 from mlxk.domain.staging import StagingState
 from mlxk.domain.tensors import TensorFact, packed_bytes
@@ -26,76 +26,15 @@ from mlxk.domain.weight_index import MAIN_INDEX, indexable_shards
 
 __all__ = [
     "AlreadyDone",
-    "ConvertMode",
     "ConvertObservation",
     "ConvertPlan",
     "ConvertRequest",
-    "Dequantize",
     "Destination",
     "Engine",
-    "Quantize",
-    "RepairIndex",
-    "Work",
-    "mode_of",
     "plan_convert",
-    "work_of",
 ]
 
 # What is wanted
-
-
-@dataclass(frozen=True, slots=True)
-class RepairIndex:
-    """Rebuild the weight index from the shards' headers, and leave everything else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quantize:
-    """Pack the weights into fewer bits."""
-
-    packing: Packing
-
-
-@dataclass(frozen=True, slots=True)
-class Dequantize:
-    """Open packed weights."""
-
-
-Work: TypeAlias = RepairIndex | Quantize | Dequantize
-
-
-def work_of(
-    *, repair_index: bool, bits: int | None, dequantize: bool, group_size: int | None, mode: str | None
-) -> Work:
-    """The one thing to do, from the options of the command.
-
-    Raises:
-        InvalidInput: none or several are asked for, or their options do not fit.
-    """
-    if [repair_index, bits is not None, dequantize].count(True) != 1:
-        raise InvalidInput(
-            "A conversion does exactly one thing.",
-            hint="give --repair-index, --quantize BITS or --dequantize",
-        )
-    if bits is not None:
-        return Quantize(packing_of(bits, group_size, mode or AFFINE))
-    if group_size is not None or mode is not None:
-        raise InvalidInput("--q-group-size and --q-mode belong to --quantize.", hint="leave them out")
-    return RepairIndex() if repair_index else Dequantize()
-
-
-ConvertMode: TypeAlias = Literal["quantize", "repair-index", "dequantize"]
-"""The words of the JSON contract."""
-
-
-def mode_of(work: Work) -> ConvertMode:
-    """The word of the JSON contract for a kind of work."""
-    match work:
-        case RepairIndex():
-            return "repair-index"
-        case Quantize():
-            return "quantize"
-    return "dequantize"
 
 
 @dataclass(frozen=True, slots=True)
