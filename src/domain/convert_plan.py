@@ -17,7 +17,7 @@ from mlxk.domain.files import FileRole, is_weight_file, role_of
 from mlxk.domain.findings import Remedy
 from mlxk.domain.health import HealthReport
 from mlxk.domain.manifest import MANIFEST_NAME
-from mlxk.domain.model import Capability, Framework, ModelType, SnapshotFacts
+from mlxk.domain.model import Capability, ModelType, SnapshotFacts
 from mlxk.domain.quantization import MODES, Packing
 from mlxk.domain.sizes import human_size
 from mlxk.domain.staging import StagingState
@@ -255,7 +255,7 @@ _TOWERS = ("vision_tower", "vision_model", "visual", "image_newline", "audio_tow
 
 def _engine(request: ConvertRequest, seen: ConvertObservation) -> Engine | Refused:
     description = describe(seen.facts)
-    if description.framework is Framework.GGUF or not indexable_shards(seen.facts):
+    if not indexable_shards(seen.facts):
         return Refused(
             ErrorKind.NOT_IMPLEMENTED,
             f"Model '{request.source}' has no safetensors weights, the only ones that can be converted.",
