@@ -1,6 +1,5 @@
 """Every row of the decision how to convert, or why not."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 
@@ -21,14 +20,14 @@ from mlxk.domain.convert_work import Dequantize, Quantize, RepairIndex, Work, mo
 from mlxk.domain.errors import ErrorKind, InvalidInput
 from mlxk.domain.families import VISION_CONVERTIBLE
 from mlxk.domain.health import assess
-from mlxk.domain.model import FileFact, SnapshotFacts
+from mlxk.domain.model import FileFact, JsonObject, JsonValue, SnapshotFacts
 from mlxk.domain.quantization import MODES, Packing, packing_of
 from mlxk.domain.staging import StagingState
 from mlxk.domain.tensors import TensorFact
 from tests.unit.domain.building import index, model, shards, weights
 
-LLAMA = {"model_type": "llama", "hidden_size": 128, "intermediate_size": 256}
-PACKED = LLAMA | {"quantization": {"bits": 4, "group_size": 64}}
+LLAMA: JsonObject = {"model_type": "llama", "hidden_size": 128, "intermediate_size": 256}
+PACKED: JsonObject = {**LLAMA, "quantization": {"bits": 4, "group_size": 64}}
 TEXT = RuntimePackage("mlx-lm", "0.32.2", frozenset({"llama", "gemma3"}))
 VISION = RuntimePackage("mlx-vlm", "0.7.10", frozenset(VISION_CONVERTIBLE))
 FOUR = Quantize(Packing(4, 64))
@@ -213,11 +212,11 @@ def test_text_goes_through_mlx_lm() -> None:
     assert (plan.engine, plan.warning) == (Engine.TEXT, None)
 
 
-def vision(family: str, **config: object) -> SnapshotFacts:
-    settings: Mapping[str, object] = {"model_type": family, "vision_config": {"depth": 2}, **config}
+def vision(family: str, **config: JsonValue) -> SnapshotFacts:
+    settings: JsonObject = {"model_type": family, "vision_config": {"depth": 2}, **config}
     return model(
         "org/model",
-        config=settings,  # type: ignore[arg-type]
+        config=settings,
         documents={"preprocessor_config.json": {"image_processor_type": "x"}, "tokenizer_config.json": {}},
         also=["tokenizer.json"],
     )
@@ -301,7 +300,7 @@ def test_only_packed_weights_can_be_opened() -> None:
 def test_a_group_size_must_divide_what_it_groups(
     hidden: int | None, intermediate: int | None, group_size: int, outcome: str
 ) -> None:
-    config = {"model_type": "llama", "hidden_size": hidden, "intermediate_size": intermediate}
+    config: JsonObject = {"model_type": "llama", "hidden_size": hidden, "intermediate_size": intermediate}
     plan = plan_convert(
         wanted(Quantize(Packing(4, group_size))),
         seen(model(config={key: value for key, value in config.items() if value})),

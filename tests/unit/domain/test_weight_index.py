@@ -16,7 +16,10 @@ def test_it_is_what_the_hubs_own_library_writes(tmp_path: Path) -> None:
 
     state = {f"layer.{number}.weight": numpy.zeros((4, 4), numpy.float32) for number in (0, 1, 10, 2)}
     split = split_state_dict_into_shards_factory(
-        state, get_storage_size=lambda array: array.nbytes, get_storage_id=id, max_shard_size=128
+        state,
+        get_storage_size=lambda array: int(array.nbytes),
+        filename_pattern="model{suffix}.safetensors",
+        max_shard_size=128,
     )
     expected = {
         "metadata": {"total_size": split.metadata["total_size"]},
