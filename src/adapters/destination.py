@@ -38,7 +38,7 @@ class DiskDestinations:
             return TargetState.FILE
         if not Path(parent).is_dir():
             return TargetState.NO_PARENT
-        if not os.access(parent, os.W_OK | os.X_OK):
+        if not os.access(parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             return TargetState.UNWRITABLE
         if not path.exists():
             return TargetState.ABSENT
