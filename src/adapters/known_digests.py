@@ -1,9 +1,8 @@
 """Digests that are written down somewhere: in the cache's blob names, and in manifests of workspaces."""
 
-from functools import lru_cache
-
 from mlxk.adapters.workspace_manifest import read_manifest
-from mlxk.domain.manifest import Baseline, Manifest
+from mlxk.domain.files import FileRole, role_of
+from mlxk.domain.manifest import Baseline, Refusal
 from mlxk.domain.model import FileFact, ModelRecord, Source
 from mlxk.domain.verification import Digest, DigestKind, expected_digest
 
@@ -21,8 +20,10 @@ class RecordedDigests:
 
 
 def _of_manifest(workspace: str, file: FileFact) -> Digest | None:
-    manifest = _manifest(workspace)
-    if manifest is None or not isinstance(manifest.baseline, Baseline):
+    if role_of(file.path) is not FileRole.WEIGHTS:
+        return None
+    manifest = read_manifest(workspace)
+    if isinstance(manifest, Refusal) or not isinstance(manifest.baseline, Baseline):
         return None
     pinned = any(
         (known.path, known.size, known.mtime_ns) == (file.path, file.size, file.mtime_ns)
@@ -30,9 +31,3 @@ def _of_manifest(workspace: str, file: FileFact) -> Digest | None:
     )
     value = manifest.tensor_digests.get(file.path)
     return Digest(DigestKind.SHA256, value) if pinned and value else None
-
-
-@lru_cache(maxsize=2)
-def _manifest(workspace: str) -> Manifest | None:
-    found = read_manifest(workspace)
-    return found if isinstance(found, Manifest) else None

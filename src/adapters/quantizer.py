@@ -90,7 +90,7 @@ def _make(
     with _quiet_libraries():
         tools = _text_tools() if engine is Engine.TEXT else _vision_tools()
         model = _load(tools, source, engine)
-        progress.start(phase, sum(file.stat().st_size for file in source.glob("*.safetensors")))
+        progress.start(phase, 0)  # the packages do not say how far they are
         try:
             made, quantization = work(tools, model)
             tools.save(target, made)
@@ -209,7 +209,7 @@ def _write_config(source: Path, target: Path, quantization: object) -> None:
         config.pop(key, None)
     if quantization is not None:
         config |= {"quantization": quantization, "quantization_config": quantization}
-    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(config, indent=2) + "\n"
     (target / "config.json").write_text(text, encoding="utf-8")
 
 

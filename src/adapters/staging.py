@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -61,6 +61,7 @@ class StagingArea:
         try:
             yield
         finally:
+            _remove_unmarked(path)
             os.close(descriptor)
 
     def create(self, path: str, spec: str, target: str) -> None:
@@ -156,6 +157,13 @@ def _write(path: str, sentinel: Sentinel) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     Path(path, _TEMPORARY).replace(Path(path, SENTINEL_NAME))
+
+
+def _remove_unmarked(path: str) -> None:
+    """Remove a directory that never became ours, as on a full disk, if there is nothing of others in it."""
+    with suppress(OSError):  # it is gone, or not empty, or stays as one that counts as none
+        Path(path, _TEMPORARY).unlink(missing_ok=True)
+        os.rmdir(path)  # noqa: PTH106
 
 
 def _remove_all_but(path: str, kept: set[str]) -> None:

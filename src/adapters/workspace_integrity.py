@@ -1,6 +1,7 @@
 """Whether workspaces on disk still hold what was pinned, and pinning."""
 
 import errno
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,7 +97,7 @@ def _check(workspace: str, manifest: Manifest) -> Verdict:
         return Verdict(Cleanliness.UNKNOWN, f"{baseline.message}; {RECALC_HINT}")
     verdict = _settle(baseline, walk(workspace, Exclusions(baseline.exclude_patterns)))
     if verdict.heal:
-        _heal(workspace, manifest, baseline.with_mtimes(verdict.heal))
+        _heal(workspace, manifest, _healed(manifest, baseline, verdict.heal))
     return verdict
 
 
@@ -112,9 +113,15 @@ def _settle(baseline: Baseline, walked: Walked) -> Verdict:
     return found
 
 
-def _heal(workspace: str, manifest: Manifest, baseline: Baseline) -> None:
+def _healed(manifest: Manifest, baseline: Baseline, mtimes: Mapping[str, int]) -> Manifest:
+    """With new times; what was touched may hold other tensors under the same header, so its digest goes."""
+    digests = {path: sha256 for path, sha256 in manifest.tensor_digests.items() if path not in mtimes}
+    return replace(manifest, baseline=baseline.with_mtimes(mtimes), tensor_digests=digests)
+
+
+def _heal(workspace: str, manifest: Manifest, better: Manifest) -> None:
     try:
-        replace_manifest(workspace, manifest, replace(manifest, baseline=baseline))
+        replace_manifest(workspace, manifest, better)
     except OSError:  # a read-only volume or a full disk only costs reading the files again
         return
 

@@ -149,6 +149,8 @@ class Diff:
         pairs: Sequence[tuple[FileFact, FileFact]],
         progress: Progress,
     ) -> frozenset[str]:
+        if first.path == second.path:
+            return frozenset()
         differing = set()
         to_hash: list[tuple[FileFact, Digest]] = []
         to_compare: list[tuple[FileFact, Digest]] = []

@@ -23,6 +23,7 @@ from mlxk.domain.sizes import human_size
 from mlxk.domain.staging import StagingState
 from mlxk.domain.tensors import TensorFact, packed_bytes
 from mlxk.domain.weight_index import MAIN_INDEX, indexable_shards
+from mlxk.domain.weights import weight_files
 
 __all__ = [
     "AlreadyDone",
@@ -260,6 +261,12 @@ def _engine(request: ConvertRequest, seen: ConvertObservation) -> Engine | Refus
             ErrorKind.NOT_IMPLEMENTED,
             f"Model '{request.source}' has no safetensors weights, the only ones that can be converted.",
             "look for the same model with safetensors weights",
+        )
+    if not all(file.readable for file in weight_files(seen.facts)):
+        return Refused(
+            ErrorKind.OPERATION,
+            f"Some weights of '{request.source}' are links that lead nowhere or out of the model.",
+            f"run `mlxk health {request.source}` to see which",
         )
     if description.model_type is ModelType.AUDIO:
         return Refused(

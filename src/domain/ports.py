@@ -264,7 +264,7 @@ class Progress(Protocol):
     """Hears how far long work is; the CLI draws it, the tests record it."""
 
     def start(self, phase: str, total: int) -> None:
-        """Work of `total` bytes begins."""
+        """Work of `total` bytes begins; 0 where nobody can say how much it is."""
 
     def advance(self, file: str, count: int) -> None:
         """`count` more bytes of `file` are done; a negative count takes back what must be done again."""

@@ -42,7 +42,7 @@ class ProgressBar:
         self._task: TaskID | None = None
 
     def start(self, phase: str, total: int) -> None:
-        """Draw an empty bar for `total` bytes."""
+        """Draw an empty bar for `total` bytes, or one that only shows that something happens."""
         from rich.console import Console
         from rich.markup import escape
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
@@ -56,7 +56,7 @@ class ProgressBar:
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task(escape(phase), total=total)
+        self._task = self._bar.add_task(escape(phase), total=total or None)
         self._bar.start()
 
     def advance(self, file: str, count: int) -> None:  # noqa: ARG002 - one bar for all files

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,18 @@ def test_a_disk_that_turns_out_too_small(place: Place, mlxk: Run) -> None:
     with memory_disk(place.root, size=560 * 1024) as disk:
         refused(mlxk("convert", "demo", str(disk / "x"), "--quantize", "4", "--json"), "insufficient_disk", 3)
         assert list(disk.iterdir()) == []
+
+
+def test_a_full_disk_is_left_as_it_was(place: Place, mlxk: Run, demo_copy: Copy) -> None:
+    with memory_disk(place.root, size=2600 * 1024) as disk:
+        demo_copy(disk / "demo")
+        with suppress(OSError), (disk / "fill").open("wb") as fill:
+            while True:
+                fill.write(bytes(4096))
+        before = sorted(path.name for path in disk.iterdir())
+        done = mlxk("convert", str(disk / "demo"), str(disk / "x"), "--repair-index", "--json")
+        refused(done, "insufficient_disk", 3)
+        assert sorted(path.name for path in disk.iterdir()) == before
 
 
 def test_a_foreign_directory_in_the_way_is_left_alone(place: Place, mlxk: Run) -> None:

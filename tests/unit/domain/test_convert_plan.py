@@ -20,7 +20,7 @@ from mlxk.domain.convert_work import Dequantize, Quantize, RepairIndex, Work, mo
 from mlxk.domain.errors import ErrorKind, InvalidInput
 from mlxk.domain.families import VISION_CONVERTIBLE
 from mlxk.domain.health import assess
-from mlxk.domain.model import FileFact, JsonObject, JsonValue, SnapshotFacts
+from mlxk.domain.model import FileFact, JsonObject, JsonValue, LinkState, SnapshotFacts
 from mlxk.domain.quantization import MODES, Packing, packing_of
 from mlxk.domain.staging import StagingState
 from mlxk.domain.tensors import TensorFact
@@ -271,6 +271,13 @@ def test_speech_is_not_implemented(family: str) -> None:
 )
 def test_what_no_package_can_do(facts: SnapshotFacts, runtimes: Runtimes, kind: ErrorKind) -> None:
     assert refused(FOUR, seen(facts, runtimes=runtimes), check_health=False).kind is kind
+
+
+@pytest.mark.parametrize("link", [LinkState.BROKEN, LinkState.ESCAPES])
+@pytest.mark.parametrize("work", [FOUR, Dequantize()])
+def test_weights_outside_of_the_model_are_never_read(link: LinkState, work: Work) -> None:
+    facts = model("org/m", replace(weights(), link=link), config=PACKED)
+    assert refused(work, seen(facts), check_health=False).kind is ErrorKind.OPERATION
 
 
 # Whether it makes sense
