@@ -65,7 +65,7 @@ class StagingArea:
         finally:
             with suppress(OSError):
                 if _is_at(descriptor, path):
-                    os.rmdir(path)  # noqa: PTH106
+                    _remove_unmarked(path)
             os.close(descriptor)
 
     def has_copy(self, path: str) -> bool:
@@ -178,6 +178,13 @@ def _write(path: str, sentinel: Sentinel) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _remove_unmarked(path: str) -> None:
+    """Remove a directory that never became ours, as on a full disk, if there is nothing of others in it."""
+    with suppress(OSError):  # it is gone, or not empty, or stays as one that counts as none
+        Path(path, _TEMPORARY).unlink(missing_ok=True)
+        os.rmdir(path)  # noqa: PTH106
 
 
 def _remove_all_but(path: str, kept: set[str]) -> None:

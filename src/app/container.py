@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from mlxk.domain.errors import ErrorKind, MlxkError
 if TYPE_CHECKING:
     from mlxk.app.clone import Clone
     from mlxk.app.clone_source import CloneSources
+    from mlxk.app.convert import Convert, ConvertTools
+    from mlxk.app.diff import Diff
     from mlxk.app.fix import Fix
     from mlxk.app.health import CheckHealth
     from mlxk.app.list_models import ListModels
@@ -64,19 +67,12 @@ __all__ = ["Container", "container_for"]
 
 
 def _later(module: str, name: str) -> Callable[..., Any]:
-    """A class imported when the first one is made, so that a command loads only what it uses."""
+    """A class, or a function of one, imported at its first call: a command loads only what it uses."""
 
     def make(*parts: object, **options: object) -> object:
-        return getattr(import_module(module), name)(*parts, **options)
+        return attrgetter(name)(import_module(module))(*parts, **options)
 
     return make
-
-
-def _copier() -> "TreeCopier":
-    """What copies trees on this system."""
-    from mlxk.adapters.tree_copy import VolumeTreeCopier
-
-    return VolumeTreeCopier.for_this_system()
 
 
 def _remembered() -> Path:
@@ -143,7 +139,9 @@ class Container(containers.DeclarativeContainer):
     staging: "providers.Singleton[Staging]" = providers.Singleton(
         _later("mlxk.adapters.staging", "StagingArea")
     )
-    copier = providers.Singleton(_copier)
+    copier: "providers.Singleton[TreeCopier]" = providers.Singleton(
+        _later("mlxk.adapters.tree_copy", "VolumeTreeCopier.for_this_system")
+    )
     text_runtime: "providers.Singleton[TextRuntime]" = providers.Singleton(
         _later("mlxk.adapters.runtimes.text", "MlxTextRuntime"),
         prompt_cache_bytes=0,  # a process that answers once has nobody to keep a prompt for
@@ -203,6 +201,35 @@ class Container(containers.DeclarativeContainer):
     )
     push: "providers.Factory[Push]" = providers.Factory(
         _later("mlxk.app.push", "Push"), push_folders, reader, verifier, hub, uploader, redactor
+    )
+
+    tensor_reader = providers.Singleton(_later("mlxk.adapters.tensor_headers", "HeaderTensorReader"))
+    convert_tools: "providers.Singleton[ConvertTools]" = providers.Singleton(
+        _later("mlxk.app.convert", "ConvertTools"),
+        providers.Singleton(_later("mlxk.adapters.destination", "DiskDestinations"), cache_directory),
+        staging,
+        copier,
+        tensor_reader,
+        providers.Singleton(_later("mlxk.adapters.index_builder", "HeaderIndexBuilder")),
+        providers.Singleton(_later("mlxk.adapters.quantizer", "MlxQuantizer")),
+        integrity,
+    )
+    convert: "providers.Factory[Convert]" = providers.Factory(
+        _later("mlxk.app.convert", "Convert"),
+        catalog,
+        inspector,
+        reader,
+        host,
+        convert_tools,
+        settings.provided.workspace_home,
+    )
+    diff: "providers.Factory[Diff]" = providers.Factory(
+        _later("mlxk.app.diff", "Diff"),
+        catalog,
+        reader,
+        tensor_reader,
+        providers.Singleton(_later("mlxk.adapters.known_digests", "RecordedDigests")),
+        verifier,
     )
 
 

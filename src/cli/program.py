@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlxk.cli import clone, health, list_models, pull, push, rm, run, schema, show
+from mlxk.cli import clone, convert, diff, health, list_models, pull, push, rm, run, schema, show
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, Quiet, Verbose
 from mlxk.cli.plain_parameters import PlainCommand, PlainGroup
@@ -32,6 +32,8 @@ app.command("run", cls=PlainCommand)(run.command)
 app.command("schema", cls=PlainCommand)(schema.command)
 app.command("clone", cls=PlainCommand)(clone.command)
 app.command("push", cls=PlainCommand)(push.command)
+app.command("convert", cls=PlainCommand)(convert.command)
+app.command("diff", cls=PlainCommand)(diff.command)
 
 
 def show_mistake(mistake: UsageMistake) -> None:

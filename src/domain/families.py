@@ -14,6 +14,7 @@ __all__ = [
     "NOT_GENERATIVE",
     "SPEECH_TO_TEXT",
     "VISION",
+    "VISION_CONVERTIBLE",
 ]
 
 EMBEDDING_ENCODERS: Mapping[str, str] = {
@@ -123,3 +124,18 @@ MULTIMODAL_WITHOUT_VISION_CONFIG: Mapping[str, str] = {
     "phi4mm": "the image tower is described in `embd_layer`",
     "qwen3_omni_moe": "the image tower is described under `thinker_config`",
 }
+
+_TRIED = "converted and loaded again by the tests, image tower kept as it is"
+
+VISION_CONVERTIBLE: Mapping[str, str] = {
+    "gemma3": _TRIED,
+    "idefics3": _TRIED,
+    "llava": _TRIED,
+    "mllama": _TRIED,
+    "pixtral": _TRIED,
+    "qwen2_5_vl": _TRIED,
+    "qwen2_vl": _TRIED,
+    "qwen3_vl": _TRIED,
+    "smolvlm": _TRIED,
+}
+"""Families with an image tower that mlx-vlm quantizes without losing it; nothing else is tried on a guess."""

@@ -103,6 +103,11 @@ class IndexedFile:
     sha: str
     extra: JsonObject = field(default_factory=dict)
 
+    @property
+    def touched(self) -> bool:
+        """Whether its tensor digest is older than its time: only the header is known to be what it was."""
+        return self.extra.get(_TOUCHED) is True
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlxk.domain.clone_steps import CopyMethod
     from mlxk.domain.compatibility import Runtimes
     from mlxk.domain.consent import Consent
+    from mlxk.domain.convert_plan import Destination, Engine
     from mlxk.domain.generation import Delta, GenerationRequest
     from mlxk.domain.hub import FetchResult, HubFile, Missing, RepoInfo
     from mlxk.domain.manifest import Manifest, Origin, Refusal
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
     from mlxk.domain.naming import RepoId
     from mlxk.domain.push_plan import PushPlan, RemoteRepo, Uploaded, Visibility
+    from mlxk.domain.quantization import Packing
     from mlxk.domain.removal import Removal, RepoContents
     from mlxk.domain.staging import Sentinel, StagingState
+    from mlxk.domain.tensors import TensorFact
     from mlxk.domain.verification import Digest, FileVerdict
 
 __all__ = [
@@ -31,15 +34,20 @@ __all__ = [
     "CacheRemover",
     "CloneTargets",
     "Confirmer",
+    "Destinations",
     "FactReader",
     "FileProgress",
     "Host",
     "Hub",
     "HubUploader",
+    "IndexBuilder",
+    "KnownDigests",
     "ModelStore",
     "Progress",
     "PushFolders",
+    "Quantizer",
     "Staging",
+    "TensorReader",
     "TextModel",
     "TextRuntime",
     "TreeCopier",
@@ -126,8 +134,12 @@ class WorkspaceIntegrity(Protocol):
 class TreeCopier(Protocol):
     """Copies a directory tree; cheap where the volume can share blocks."""
 
-    def copy(self, source: Path, target: Path, *, progress: Progress) -> CopyMethod:
+    def copy(
+        self, source: Path, target: Path, *, progress: Progress, without: frozenset[str] = frozenset()
+    ) -> CopyMethod:
         """Copy `source` to `target`, which must not exist; links become the files they lead to.
+
+        Files whose path (relative, POSIX) is in `without` are left out, and not looked at.
 
         The copy is the user's to edit: files can be written to, and keep their mode otherwise and their
         modification times; holes stay holes where the volume has them. `target` appears in one step, whole.
@@ -219,6 +231,60 @@ class FactReader(Protocol):
         """Gather facts in one tolerant scan, without reading weights. Never raises for bad data."""
 
 
+class TensorReader(Protocol):
+    """Reads what the headers of weight files say of their tensors."""
+
+    def tensors(self, file: Path) -> Mapping[str, TensorFact]:
+        """The tensors of one safetensors file by name; none where its header cannot be read."""
+
+
+class KnownDigests(Protocol):
+    """Knows digests of files that need not be read for it."""
+
+    def known(self, record: ModelRecord, file: FileFact) -> Digest | None:
+        """The digest that the cache or a workspace's manifest states of a file, or None."""
+
+
+class IndexBuilder(Protocol):
+    """Writes the weight index of a model."""
+
+    def build(self, directory: Path, shards: Sequence[str], progress: Progress) -> None:
+        """Write `model.safetensors.index.json` from the headers of the shards, in one step.
+
+        Raises:
+            MlxkError: (`OPERATION`) a header cannot be read, or two shards hold the same tensor;
+                (`INSUFFICIENT_DISK`, `PERMISSION`) it cannot be written.
+        """
+
+
+class Quantizer(Protocol):
+    """Makes weights anew in another format; writes weights, their index and config.json."""
+
+    def quantize(
+        self, source: Path, target: Path, engine: Engine, packing: Packing, progress: Progress
+    ) -> Mapping[str, str]:
+        """Write the model in `source` to the directory `target`, which exists, in fewer bits.
+
+        Returns:
+            The versions of the packages that did it.
+
+        Raises:
+            MlxkError: (`NOT_IMPLEMENTED`) its architecture is unknown or needs code of its own;
+                (`OPERATION`) its weights do not fit its config; (`VALIDATION`) no layer can be packed so;
+                (`INSUFFICIENT_DISK`, `PERMISSION`) it cannot be written.
+        """
+
+    def dequantize(self, source: Path, target: Path, engine: Engine, progress: Progress) -> Mapping[str, str]:
+        """The same with packed weights opened."""
+
+
+class Destinations(Protocol):
+    """Looks at where a workspace shall be made."""
+
+    def look(self, target: str, source: str) -> Destination:
+        """What is at an absolute path, and how it lies to the directory of the source; changes nothing."""
+
+
 class Verifier(Protocol):
     """Hashes files, remembering in receipts what was already hashed."""
 
@@ -236,7 +302,7 @@ class Progress(Protocol):
     """Hears how far long work is; the CLI draws it, the tests record it."""
 
     def start(self, phase: str, total: int) -> None:
-        """Work of `total` bytes begins."""
+        """Work of `total` bytes begins; 0 where nobody can say how much it is."""
 
     def advance(self, file: str, count: int) -> None:
         """`count` more bytes of `file` are done; a negative count takes back what must be done again."""

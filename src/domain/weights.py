@@ -12,7 +12,7 @@ from mlxk.domain.files import is_weight_file
 from mlxk.domain.findings import Code, Finding, Remedy
 from mlxk.domain.model import WHOLE_MODEL, FileFact, Invalid, JsonObject, SafetensorsHeader, SnapshotFacts
 
-__all__ = ["is_sharded", "weight_files", "weight_set_findings"]
+__all__ = ["MAIN_INDEX", "is_sharded", "weight_files", "weight_set_findings"]
 
 
 def weight_files(facts: SnapshotFacts) -> list[FileFact]:

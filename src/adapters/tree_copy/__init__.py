@@ -66,8 +66,12 @@ class VolumeTreeCopier:
 
         return cls([Reflink()])
 
-    def copy(self, source: Path, target: Path, *, progress: Progress) -> CopyMethod:
+    def copy(
+        self, source: Path, target: Path, *, progress: Progress, without: frozenset[str] = frozenset()
+    ) -> CopyMethod:
         """Copy `source` to `target`, which must not exist; links become the files they lead to.
+
+        Files whose path (relative, POSIX) is in `without` are left out, and not looked at.
 
         Raises:
             MlxkError: (`INSUFFICIENT_DISK`) the disk is full; (`INVALID_TARGET`) the target exists, lies in
@@ -75,7 +79,7 @@ class VolumeTreeCopier:
         """
         _require_free(source, target)
         try:
-            tree = _tree_of(source)
+            tree = _tree_of(source, without)
             return self._copy(tree, target, progress)
         except OSError as error:
             raise _as_mlxk_error(error, source, target) from error
@@ -112,7 +116,7 @@ class _Tree:
     files: tuple[_File, ...]
 
 
-def _tree_of(source: Path) -> _Tree:
+def _tree_of(source: Path, without: frozenset[str]) -> _Tree:
     """List a tree, links resolved, before anything is made.
 
     Raises:
@@ -131,7 +135,7 @@ def _tree_of(source: Path) -> _Tree:
                 path = prefix + entry.name
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(path + "/")
-                else:
+                elif path not in without:
                     files.append(_file(entry, path, links))
     return _Tree(tuple(directories), tuple(sorted(files, key=lambda file: file.path)))
 

@@ -119,7 +119,7 @@ class ProgressBar:
         self._expected = dict(sizes)
 
     def start(self, phase: str, total: int) -> None:
-        """Draw an empty bar for `total` bytes."""
+        """Draw an empty bar for `total` bytes, or one that only shows that something happens."""
         from rich.console import Console
         from rich.markup import escape
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
@@ -135,7 +135,7 @@ class ProgressBar:
             transient=True,
         )
         self._files, self._done = {}, {}
-        self._task = self._bar.add_task(escape(phase), total=total)
+        self._task = self._bar.add_task(escape(phase), total=total or None)
         self._bar.start()
 
     def advance(self, file: str, count: int) -> None:

@@ -7,6 +7,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from mlxk.app.clone_answer import CloneResult
+from mlxk.app.convert import ConvertResult
+from mlxk.app.diff import DiffResult
 from mlxk.app.pull import PullResult
 from mlxk.app.push import PushResult
 from mlxk.app.results import SPEC_VERSION, HealthResult, ListResult, RunResult, ShowResult, VersionResult
@@ -18,6 +20,8 @@ __all__ = ["schema_of", "schemas"]
 
 _ENVELOPES: Mapping[str, TypeAdapter[Any]] = {
     "clone": TypeAdapter(Envelope[CloneResult]),
+    "convert": TypeAdapter(Envelope[ConvertResult]),
+    "diff": TypeAdapter(Envelope[DiffResult]),
     "health": TypeAdapter(Envelope[HealthResult]),
     "list": TypeAdapter(Envelope[ListResult]),
     "pull": TypeAdapter(Envelope[PullResult]),
