@@ -29,11 +29,11 @@ app.command("health", cls=PlainCommand)(health.command)
 app.command("pull", cls=PlainCommand)(pull.command)
 app.command("rm", cls=PlainCommand)(rm.command)
 app.command("run", cls=PlainCommand)(run.command)
-app.command("schema", cls=PlainCommand)(schema.command)
 app.command("clone", cls=PlainCommand)(clone.command)
-app.command("push", cls=PlainCommand)(push.command)
 app.command("convert", cls=PlainCommand)(convert.command)
 app.command("diff", cls=PlainCommand)(diff.command)
+app.command("push", cls=PlainCommand)(push.command)
+app.command("schema", cls=PlainCommand)(schema.command)
 
 
 def show_mistake(mistake: UsageMistake) -> None:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MEASUREMENTS = ("listing", "first_token", "engine")
+MEASUREMENTS = ("listing", "first_token", "engine", "pull", "clone", "workspaces")
 
 
 def main() -> int:

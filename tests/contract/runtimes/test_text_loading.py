@@ -17,6 +17,8 @@ from tests.contract.runtimes.asking import ask, raw
 
 Models = Callable[[str], Path]
 
+VERIFY_HINT = "`mlxk health org/tiny --verify` tells whether its files are what was published"
+
 
 @pytest.fixture
 def copy(models: Models, tmp_path: Path) -> Path:
@@ -65,7 +67,7 @@ def test_a_tokenizer_with_code_of_its_own_is_never_run(copy: Path) -> None:
 def test_truncated_weights(copy: Path, size: int) -> None:
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:size])
-    assert refused(copy, ErrorKind.OPERATION).hint == "run: mlxk health org/tiny"
+    assert refused(copy, ErrorKind.OPERATION).hint == VERIFY_HINT
 
 
 def test_weights_of_another_shape(copy: Path) -> None:
