@@ -26,7 +26,7 @@ from tests.contract.hub_server.repositories import Content
 from tests.contract.volumes import memory_disk
 from tests.isolation import Place
 
-KILLS = int(os.environ.get("MLXK_SOAK_KILLS", "5"))
+KILLS = int(os.environ.get("MLXK_SOAK_KILLS", "15"))
 SEED = int(os.environ.get("MLXK_SOAK_SEED", "20"))
 BIG = 24_000_000
 MB = 1_000_000

@@ -23,7 +23,8 @@ from tests.contract.cli.conftest import environment
 from tests.contract.cli.conftest import place as place
 from tests.isolation import Place
 
-KILLS = int(os.environ.get("MLXK_SOAK_KILLS", "3"))
+KILLS = int(os.environ.get("MLXK_SOAK_KILLS", "15"))
+INTERRUPTS = max(3, KILLS // 10)
 TIMEOUT = 60
 MODES = {"quantize": ["--quantize", "4"], "repair-index": ["--repair-index"]}
 
@@ -56,7 +57,7 @@ def test_again_after_being_stopped(place: Place, mode: str, stop: signal.Signals
     started = time.perf_counter()
     assert convert(place, mode).wait(TIMEOUT) == 0
     duration = time.perf_counter() - started
-    for _ in range(KILLS):
+    for _ in range(KILLS if stop is signal.SIGKILL else INTERRUPTS):
         if target.exists():
             target.rename(place.root / f"done-{time.monotonic_ns()}")
         child = convert(place, mode)

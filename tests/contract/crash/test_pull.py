@@ -28,7 +28,7 @@ from tests.isolation import Place, delete_tree, isolated_place
 from tests.memory_ports import ProgressRecorder
 
 NAME = "org/model"
-KILLS = int(os.environ.get("MLXK_SOAK_KILLS") or 6)
+KILLS = int(os.environ.get("MLXK_SOAK_KILLS") or 30)
 SEED = int(os.environ.get("MLXK_SOAK_SEED") or 20)
 KILLS_IN_A_ROW = 3
 EXTRA_FILES = 12
