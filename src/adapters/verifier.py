@@ -26,7 +26,7 @@ _CHUNK = 4 * 1024 * 1024
 _WORKERS = 2
 """Two files at a time: hashing one leaves a fast disk half idle, more only compete with the user's work."""
 
-_RECEIPTS_VERSION = 1
+_RECEIPTS_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def _hash(path: str, kind: DigestKind, progressed: Callable[[int], object], stop
 
 @dataclass(slots=True)
 class _Receipts:
-    """The receipts of one model directory: real path to `[size, mtime_ns, kind, digest]`."""
+    """The receipts of one model directory: real path to `[stamp, kind, digest]`."""
 
     file: Path | None
     entries: dict[str, JsonValue] = field(default_factory=dict)
@@ -213,11 +213,7 @@ class _Receipts:
         except OSError:
             return None
         match self.entries.get(path):
-            case [size, mtime_ns, str(name), str(value)] if (size, mtime_ns, name) == (
-                status.st_size,
-                status.st_mtime_ns,
-                kind.value,
-            ):
+            case [list(stamp), str(name), str(value)] if (stamp, name) == (_stamp(status), kind.value):
                 return value
         return None
 
@@ -226,5 +222,14 @@ class _Receipts:
         status = hashed.status
         if self.file is None or status is None:
             return
-        self.entries[path] = [status.st_size, status.st_mtime_ns, kind.value, hashed.value]
+        self.entries[path] = [_stamp(status), kind.value, hashed.value]
         remember(self.file, {"version": _RECEIPTS_VERSION, "files": self.entries})
+
+
+def _stamp(status: os.stat_result) -> list[int]:
+    """What must be as it was for a receipt to hold.
+
+    Programs can set a modification time back; the time of the last change to the file, which they cannot, and
+    the inode show an edit all the same.
+    """
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
