@@ -1,39 +1,35 @@
 """The Typer program: its common flags and its commands."""
 
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from mlxk.cli import clone, convert, diff, health, list_models, pull, push, rm, run, schema, show
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, Quiet, Verbose
 from mlxk.cli.plain_parameters import PlainCommand, PlainGroup
 from mlxk.domain.errors import Interrupted
 
-__all__ = ["UsageMistake", "app", "command_of", "program", "show_mistake"]
+__all__ = ["COMMANDS", "UsageMistake", "command_of", "program", "show_mistake"]
 
 UsageMistake = typer.TyperException
 EXIT_INTERRUPTED = 130
 
-app = typer.Typer(
-    name="mlxk",
-    cls=PlainGroup,
-    help="Manage and run MLX models on your own machine.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("list", cls=PlainCommand)(list_models.command)
-app.command("show", cls=PlainCommand)(show.command)
-app.command("health", cls=PlainCommand)(health.command)
-app.command("pull", cls=PlainCommand)(pull.command)
-app.command("rm", cls=PlainCommand)(rm.command)
-app.command("run", cls=PlainCommand)(run.command)
-app.command("clone", cls=PlainCommand)(clone.command)
-app.command("convert", cls=PlainCommand)(convert.command)
-app.command("diff", cls=PlainCommand)(diff.command)
-app.command("push", cls=PlainCommand)(push.command)
-app.command("schema", cls=PlainCommand)(schema.command)
+COMMANDS: Mapping[str, str] = {
+    "list": "list_models",
+    "show": "show",
+    "health": "health",
+    "pull": "pull",
+    "rm": "rm",
+    "run": "run",
+    "clone": "clone",
+    "convert": "convert",
+    "diff": "diff",
+    "push": "push",
+    "schema": "schema",
+}
+"""Commands in the order of `--help`, and the module of this package that has each."""
 
 
 def show_mistake(mistake: UsageMistake) -> None:
@@ -58,14 +54,35 @@ def program(arguments: list[str], invocation: Invocation) -> int:
         UsageMistake: the arguments do not fit.
         MlxkError: the command failed.
     """
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(_app(_needed(arguments)))
     outcome = command.main(arguments, prog_name="mlxk", standalone_mode=False, obj=invocation)
     if outcome == EXIT_INTERRUPTED:
         raise Interrupted
     return outcome if isinstance(outcome, int) else 0
 
 
-@app.callback(invoke_without_command=True)
+def _needed(arguments: list[str]) -> Sequence[str]:
+    """The one command that is called, or all where help, completion or a mistake may name any."""
+    first = next((word for word in arguments if not word.startswith("-")), "")
+    return [first] if first in COMMANDS else list(COMMANDS)
+
+
+def _app(commands: Sequence[str]) -> typer.Typer:
+    """The program with some of its commands; loading and building each takes a while."""
+    app = typer.Typer(
+        name="mlxk",
+        cls=PlainGroup,
+        help="Manage and run MLX models on your own machine.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_common)
+    for name in commands:
+        app.command(name, cls=PlainCommand)(import_module(f"mlxk.cli.{COMMANDS[name]}").command)
+    return app
+
+
 def _common(
     context: typer.Context,
     version: Annotated[

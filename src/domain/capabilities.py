@@ -1,7 +1,7 @@
 """What a model is: facts in, framework, type, capabilities, context length and quantization out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mlxk.domain.families import (
     AUDIO_MULTIMODAL,
@@ -50,17 +50,19 @@ _ENCODER_LAYERS = ("n_audio_layer", "encoder_layers")
 _DECODER_LAYERS = ("n_text_layer", "decoder_layers")
 
 _CHAT_NAME = re.compile(r"instruct|chat|-it(?![a-z])", re.IGNORECASE)
-_DECODER_TENSOR = re.compile(r"\blayers\.\d+\.(?:self_attn|attention|mlp|mixer|linear_attn)\b")
-_VISION_TENSOR = re.compile(r"vis|image|img|vit\b|siglip|clip|patch_embed|projector", re.IGNORECASE)
-_AUDIO_TENSOR = re.compile(r"audio|speech|whisper|conformer|sound", re.IGNORECASE)
+# Parts of tensor names, looked for as they are: a pattern over thousands of names would be felt in a listing.
+_DECODER_TENSORS = (".self_attn.", ".attention.", ".linear_attn.", ".mlp.", ".mixer.")
+_VISION_TENSORS = ("vision", "visual", "image", "img", "vit.", "siglip", "clip", "patch_embed", "projector")
+_AUDIO_TENSORS = ("audio", "speech", "whisper", "conformer", "sound")
 _EMBEDDING_NAME = re.compile(r"embed", re.IGNORECASE)
 _NO_TRANSLATION_NAME = re.compile(r"\.en\b|turbo|distil", re.IGNORECASE)
 
 
 def describe(facts: SnapshotFacts) -> Description:
     """Say what a model is, from its facts alone. Never raises for bad data."""
-    model_type = _model_type(facts)
-    capabilities = _capabilities(facts, model_type)
+    sees = has_vision_parts(facts)
+    model_type = _model_type(facts, sees=sees)
+    capabilities = _capabilities(facts, model_type, sees=sees)
     return Description(
         framework=framework_of(facts),
         model_type=model_type,
@@ -157,7 +159,7 @@ def quantization_of(config: JsonObject) -> Quantization | None:
     return None
 
 
-def _model_type(facts: SnapshotFacts) -> ModelType:
+def _model_type(facts: SnapshotFacts, *, sees: bool) -> ModelType:
     if not facts.config():
         return ModelType.UNKNOWN
     if _is_embedding(facts):
@@ -166,7 +168,7 @@ def _model_type(facts: SnapshotFacts) -> ModelType:
         return ModelType.AUDIO
     if _family(facts) in NOT_GENERATIVE or _scores_texts(facts):
         return ModelType.BASE
-    if has_vision_parts(facts) or facts.chat_template or _CHAT_NAME.search(_short_name(facts)):
+    if sees or facts.chat_template or _CHAT_NAME.search(_short_name(facts)):
         return ModelType.CHAT
     return ModelType.BASE
 
@@ -212,7 +214,7 @@ def has_vision_parts(facts: SnapshotFacts) -> bool:
         or family in VISION
         or family in MULTIMODAL_WITHOUT_VISION_CONFIG
         or any(_is_image_processor(facts.read(path)) for path in PROCESSOR_FILES)
-    ) and not _is_decoder_without(facts, _VISION_TENSOR)
+    ) and not _is_decoder_without(facts, _VISION_TENSORS)
 
 
 def _is_image_processor(config: JsonObject) -> bool:
@@ -224,14 +226,14 @@ def _has_audio(facts: SnapshotFacts) -> bool:
         _is_filled(facts.config().get("audio_config"))
         or _family(facts) in AUDIO_MULTIMODAL
         or any(_is_whisper_extractor(facts.read(path)) for path in PROCESSOR_FILES)
-    ) and not _is_decoder_without(facts, _AUDIO_TENSOR)
+    ) and not _is_decoder_without(facts, _AUDIO_TENSORS)
 
 
-def _is_decoder_without(facts: SnapshotFacts, part: re.Pattern[str]) -> bool:
+def _is_decoder_without(facts: SnapshotFacts, part: Sequence[str]) -> bool:
     """Whether the tensors are known, a text decoder is among them, and none belongs to another part."""
     headers = [file.header for file in facts.files if isinstance(file.header, SafetensorsHeader)]
     names = "\n".join(name for header in headers for name in header.tensors)
-    return bool(_DECODER_TENSOR.search(names)) and not part.search(names)
+    return not any(text in names for text in part) and any(text in names for text in _DECODER_TENSORS)
 
 
 def _is_whisper_extractor(config: JsonObject) -> bool:
@@ -242,7 +244,7 @@ def _is_whisper_extractor(config: JsonObject) -> bool:
     return False
 
 
-def _capabilities(facts: SnapshotFacts, model_type: ModelType) -> tuple[Capability, ...]:
+def _capabilities(facts: SnapshotFacts, model_type: ModelType, *, sees: bool) -> tuple[Capability, ...]:
     match model_type:
         case ModelType.UNKNOWN:
             return ()
@@ -256,7 +258,7 @@ def _capabilities(facts: SnapshotFacts, model_type: ModelType) -> tuple[Capabili
     found = [Capability.TEXT_GENERATION]
     if model_type is ModelType.CHAT:
         found.append(Capability.CHAT)
-    if has_vision_parts(facts):
+    if sees:
         found.append(Capability.VISION)
     if _has_audio(facts):
         found.append(Capability.AUDIO)

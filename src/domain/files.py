@@ -56,6 +56,7 @@ def role_of(path: str) -> FileRole:
     return FileRole.OTHER
 
 
+@lru_cache(maxsize=4096)
 def is_weight_file(path: str) -> bool:
     """Whether a path holds a model's weights where runtimes look for them.
 

@@ -114,14 +114,15 @@ def _report(facts: SnapshotFacts, findings: Iterable[Finding]) -> HealthReport:
 
 
 def _quick_findings(facts: SnapshotFacts) -> list[Finding]:
+    sees = _sees(facts)
     return [
         *_unreadable_findings(facts),
         *_config_findings(facts),
         *weight_set_findings(facts),
         *_content_findings(facts),
         *_link_findings(facts),
-        *_tokenizer_findings(facts),
-        *_processor_findings(facts),
+        *_tokenizer_findings(facts, sees=sees),
+        *_processor_findings(facts, sees=sees),
     ]
 
 
@@ -258,7 +259,7 @@ def _verdict_findings(verdicts: Iterable[FileVerdict]) -> Iterator[Finding]:
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
-def _tokenizer_findings(facts: SnapshotFacts) -> Iterator[Finding]:
+def _tokenizer_findings(facts: SnapshotFacts, *, sees: bool) -> Iterator[Finding]:
     document = facts.document("tokenizer_config.json")
     if isinstance(document, Invalid):
         yield Finding(
@@ -275,7 +276,7 @@ def _tokenizer_findings(facts: SnapshotFacts) -> Iterator[Finding]:
             f"tokenizer.json is invalid: {vocabulary.reason}",
             Remedy.FETCH_AGAIN,
         )
-    if not any(map(_holds_vocabulary, facts.files)) and _needs_tokenizer(facts):
+    if not any(map(_holds_vocabulary, facts.files)) and (sees or _promises_tokenizer(facts)):
         yield Finding(
             Code.TOKENIZER_MISSING,
             "tokenizer.json",
@@ -289,25 +290,24 @@ def _holds_vocabulary(file: FileFact) -> bool:
     return is_vocabulary(file.path) and (file.size > 0 or not file.readable)
 
 
-def _needs_tokenizer(facts: SnapshotFacts) -> bool:
-    promised = facts.has("tokenizer_config.json") and not _is_gguf_only(facts)
-    return promised or _needs_processor(facts)
+def _promises_tokenizer(facts: SnapshotFacts) -> bool:
+    return facts.has("tokenizer_config.json") and not _is_gguf_only(facts)
 
 
-def _needs_processor(facts: SnapshotFacts) -> bool:
+def _sees(facts: SnapshotFacts) -> bool:
     if not has_vision_parts(facts) or _is_gguf_only(facts):
         return False
     return Capability.VISION in describe(facts).capabilities
 
 
-def _processor_findings(facts: SnapshotFacts) -> Iterator[Finding]:
+def _processor_findings(facts: SnapshotFacts, *, sees: bool) -> Iterator[Finding]:
     for path in _PROCESSORS:
         document = facts.document(path)
         if isinstance(document, Invalid):
             yield Finding(
                 Code.PROCESSOR_INVALID, path, f"{path} is invalid: {document.reason}", Remedy.FIX_FILE
             )
-    if not any(facts.has(path) for path in _PROCESSORS) and _needs_processor(facts):
+    if not any(facts.has(path) for path in _PROCESSORS) and sees:
         yield Finding(
             Code.PROCESSOR_MISSING,
             _PROCESSORS[0],
