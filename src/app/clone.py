@@ -192,7 +192,7 @@ class Clone:
     def _is_made_of(self, model: LocalModel | HubModel, target: str) -> bool:
         """Whether the target is a workspace of the model."""
         manifest = self._integrity.recorded(Path(target))
-        origin = model.name if isinstance(model, HubModel) else self._sources.origin_of(model).repo
+        origin = model.name if isinstance(model, HubModel) else self._sources.repo_of(model)
         return not isinstance(manifest, Refusal) and manifest.source_repo == origin
 
     def _space(self, path: str, state: StagingState, commit: Commit, target: str) -> Space:

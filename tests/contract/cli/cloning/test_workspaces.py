@@ -1,9 +1,16 @@
 """What workspaces are good for once they are cloned: seeing edits, pinning, verifying."""
 
+import errno
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from mlxk.adapters import workspace_integrity
+from mlxk.domain.manifest import MANIFEST_NAME
 from tests.contract.cli.conftest import Run
 from tests.contract.cloning import (
     REPO,
@@ -101,6 +108,59 @@ def test_retrained_weights_can_be_pinned(
     data = mlxk("health", "model", "--verify", "--json").data
     assert data["unhealthy"] == []
     assert data["details"][0]["verification"]["unverified"] == [SHARD]
+
+
+def test_a_clone_of_a_workspace_says_nothing_of_tensors_that_were_touched(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run
+) -> None:
+    """Clean by the content hash, which does not see tensors: the clone must not swear to the old ones."""
+    on_hub(server, files)
+    mlxk("clone", REPO, "first")
+    shard = place.workspaces / "first" / SHARD
+    flip(shard)
+    assert mlxk("show", "first", "--json").data["model"]["clean"] is True
+    mlxk("clone", "first", "second")
+    digests = manifest_of(place, "second")["tensor_digests"]
+    assert SHARD not in digests
+    assert digests  # of the weights that nobody touched
+
+
+def test_so_does_one_of_a_workspace_that_cannot_note_it(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_hub(server, files)
+    mlxk("clone", REPO, "first")
+    first = place.workspaces / "first"
+    flip(first / SHARD)
+    recorded = (first / MANIFEST_NAME).read_bytes()
+    monkeypatch.setattr(workspace_integrity, "replace_manifest", refuse)  # as a read-only volume does
+    mlxk("clone", "first", "second")
+    assert (first / MANIFEST_NAME).read_bytes() == recorded
+    assert SHARD not in manifest_of(place, "second")["tensor_digests"]
+
+
+def flip(file: Path) -> None:
+    """Change the last tensor of a file, and its times."""
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 1
+    file.write_bytes(changed)
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1_000_000_000))
+
+
+def flip_unnoticed(file: Path) -> None:
+    """Change the last tensor of a file, and leave its times as they were."""
+    times = file.stat()
+    flip(file)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def manifest_of(place: Place, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((place.workspaces / name / MANIFEST_NAME).read_text())
+    return found
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
 def test_what_cannot_be_verified_is_said(place: Place, mlxk: Run) -> None:
