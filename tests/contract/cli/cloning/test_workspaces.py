@@ -17,6 +17,7 @@ from tests.contract.cli.conftest import Run
 from tests.contract.cloning import (
     REPO,
     SHARD,
+    in_cache,
     on_hub,
 )
 from tests.contract.hub_server import HubServer
@@ -116,7 +117,8 @@ def test_a_clone_of_a_workspace_says_nothing_of_tensors_that_were_touched(
     server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run
 ) -> None:
     """Clean by the content hash, which does not see tensors: the clone must not swear to the old ones."""
-    on_hub(server, files)
+    commit = on_hub(server, files).refs["main"]
+    in_cache(place.hub, files, commit)
     mlxk("clone", REPO, "first")
     shard = place.workspaces / "first" / SHARD
     flip(shard)
@@ -125,6 +127,7 @@ def test_a_clone_of_a_workspace_says_nothing_of_tensors_that_were_touched(
     digests = manifest_of(place, "second")["tensor_digests"]
     assert SHARD not in digests
     assert digests  # of the weights that nobody touched
+    assert mlxk("diff", REPO, "second", "--check").code == 1
 
 
 def test_so_does_one_of_a_workspace_that_cannot_note_it(
