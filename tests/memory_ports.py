@@ -12,7 +12,7 @@ from mlxk.domain.memory import MemoryFacts
 from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, Source, WorkspaceState
 from mlxk.domain.naming import directory_of, is_commit_prefix
 from mlxk.domain.ports import Progress
-from mlxk.domain.verification import Digest, DigestKind, FileVerdict, Outcome
+from mlxk.domain.verification import NO_DIGEST, Digest, DigestKind, FileVerdict, Outcome
 
 __all__ = [
     "FixedHost",
@@ -201,6 +201,7 @@ class MemoryVerifier:
         self._receipts[file.path] = content
         actual = digest_of(content, expected.kind).value
         outcome = Outcome.MATCHES if actual == expected.value else Outcome.DIFFERS
+        outcome = Outcome.NEW if expected == NO_DIGEST else outcome
         return FileVerdict(file.path, outcome, actual, from_receipt=known)
 
 

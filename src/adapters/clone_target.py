@@ -48,10 +48,16 @@ class TargetDirectories:
             pass
         return target
 
-    def look(self, target: str) -> TargetState:
-        """What is there. A link counts as a file: a workspace could not take its place."""
-        if self._in_cache(target):
+    def look(self, target: str, source: str | None = None) -> TargetState:
+        """What is there. A link counts as a file: a workspace could not take its place.
+
+        Args:
+            source: the directory that is cloned, where there is one already.
+        """
+        if self._cache is not None and _inside(target, self._cache):
             return TargetState.IN_CACHE
+        if source is not None and _inside(target, source):
+            return TargetState.IN_SOURCE
         if os.path.islink(target) or os.path.isfile(target):  # noqa: PTH113, PTH114
             return TargetState.FILE
         parent = os.path.dirname(target)  # noqa: PTH120
@@ -75,8 +81,7 @@ class TargetDirectories:
             return shutil.disk_usage(os.path.dirname(target)).free  # noqa: PTH120
         return None
 
-    def _in_cache(self, target: str) -> bool:
-        if self._cache is None:
-            return False
-        cache = os.path.realpath(self._cache).rstrip("/") + "/"
-        return f"{os.path.realpath(target)}/".startswith(cache)
+
+def _inside(target: str, directory: str | Path) -> bool:
+    outer = os.path.realpath(directory).rstrip("/") + "/"
+    return f"{os.path.realpath(target)}/".startswith(outer)

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +17,14 @@ from pathlib import Path
 from mlxk.adapters.bounded_read import describe, read_bounded
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.model import Invalid
-from mlxk.domain.staging import COPY_NAME, DOWNLOAD_NAME, SENTINEL_NAME, Sentinel, StagingState
+from mlxk.domain.staging import (
+    COPY_NAME,
+    DOWNLOAD_NAME,
+    SENTINEL_NAME,
+    Sentinel,
+    StagingState,
+    is_staging_name,
+)
 
 __all__ = ["StagingArea"]
 
@@ -49,6 +56,30 @@ class StagingArea:
         if SENTINEL_NAME not in names:
             return StagingState.NONE if names <= {_TEMPORARY} else StagingState.FOREIGN
         return _read(path) or StagingState.FOREIGN
+
+    def unfinished(self, target: str) -> Sequence[str]:
+        """Our staging directories of clones to a target, of whatever model, that no process works in."""
+        directory = os.path.dirname(target)  # noqa: PTH120
+        try:
+            names = sorted(filter(is_staging_name, os.listdir(directory)))  # noqa: PTH208
+        except OSError:
+            return ()
+        paths = [f"{directory.rstrip('/')}/{name}" for name in names]
+        return [path for path in paths if self._is_unfinished(path, target)]
+
+    def _is_unfinished(self, path: str, target: str) -> bool:
+        found = None if os.path.islink(path) else _read(path)  # noqa: PTH114
+        if found is None or found.target != target:  # only those for this target are worth a lock
+            return False
+        with suppress(OSError):
+            return isinstance(self.look(path), Sentinel)
+        return False
+
+    def has_download(self, path: str) -> bool:
+        """Whether anything of a download is there."""
+        with suppress(OSError):
+            return bool(os.listdir(f"{path}/{DOWNLOAD_NAME}"))  # noqa: PTH208
+        return False
 
     @contextmanager
     def claimed(self, path: str) -> Iterator[None]:

@@ -18,7 +18,7 @@ from mlxk.adapters.bounded_read import describe, open_regular
 from mlxk.adapters.remembered import recall, remember
 from mlxk.domain.model import FileFact, JsonValue, ModelRecord
 from mlxk.domain.ports import Progress
-from mlxk.domain.verification import Digest, DigestKind, FileVerdict, Outcome
+from mlxk.domain.verification import NO_DIGEST, Digest, DigestKind, FileVerdict, Outcome
 
 __all__ = ["DigestVerifier"]
 
@@ -121,6 +121,8 @@ def _conclusion(file: FileFact, expected: Digest, result: _Hashed | BaseExceptio
 
 def _verdict(file: FileFact, expected: Digest, actual: str, *, from_receipt: bool) -> FileVerdict:
     outcome = Outcome.MATCHES if actual == expected.value else Outcome.DIFFERS
+    if expected == NO_DIGEST:
+        outcome = Outcome.NEW
     return FileVerdict(file.path, outcome, actual, from_receipt)
 
 

@@ -1,6 +1,8 @@
 """Whether workspaces on disk still hold what was pinned, and pinning."""
 
 import errno
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,8 +28,10 @@ from mlxk.domain.workspace import (
     Exclusions,
     FileHash,
     Obstacle,
+    Stamp,
     Verdict,
     aggregate,
+    contradiction,
     decide,
 )
 
@@ -52,6 +56,26 @@ class DiskIntegrity:
     def recorded(self, workspace: Path) -> Manifest | Refusal:
         """What a workspace's manifest says, unchecked, or why there is none."""
         return read_manifest(str(workspace))
+
+    def remember_digests(self, workspace: Path, known: Manifest, digests: Mapping[str, str]) -> None:
+        """Add the sha256 of weight files, by path, to the manifest, where it still is the one known.
+
+        Those of files that are not as they were recorded are left out. On a read-only volume nothing is
+        remembered.
+        """
+        baseline = known.baseline
+        if isinstance(baseline, Refusal):
+            return
+        seen = walk(str(workspace), Exclusions(baseline.exclude_patterns)).tree.files
+        same = {
+            file.path: digests[file.path]
+            for file in baseline.files
+            if file.path in digests and seen.get(file.path) == Stamp(file.size, file.mtime_ns)
+        }
+        if same:
+            better = replace(known, tensor_digests={**known.tensor_digests, **same})
+            with suppress(OSError):  # it only costs reading the files again
+                replace_manifest(str(workspace), known, better)
 
     def pin(self, workspace: Path) -> Manifest:
         """Make what a managed workspace holds now its clean state, by the patterns of its manifest.
@@ -98,6 +122,8 @@ def _check(workspace: str, manifest: Manifest) -> Verdict:
     baseline = manifest.baseline
     if isinstance(baseline, Refusal):
         return Verdict(Cleanliness.UNKNOWN, f"{baseline.message}; {RECALC_HINT}")
+    if problem := contradiction(manifest, baseline):
+        return Verdict(Cleanliness.UNKNOWN, f"{problem}; {RECALC_HINT}")
     verdict = _settle(baseline, walk(workspace, Exclusions(baseline.exclude_patterns)))
     if verdict.heal:
         _heal(workspace, manifest, baseline.with_mtimes(verdict.heal, manifest.tensor_digests))

@@ -1,13 +1,20 @@
 """`mlxk clone`: an editable workspace from a model, copy-on-write where the disk allows it."""
 
-import errno
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
-from mlxk.app.clone_answer import CloneDetails, CloneResult, cancelled, failed_clone, with_advice
+from mlxk.app.clone_answer import (
+    CloneDetails,
+    CloneResult,
+    cancelled,
+    failed_clone,
+    system_errors,
+    with_advice,
+)
+from mlxk.app.clone_leftovers import advice_on, clear_leftovers, leftovers
 from mlxk.app.clone_source import CloneSources, Commit, HubModel, LocalModel
 from mlxk.domain.clone_plan import (
     CloneObservation,
@@ -39,7 +46,7 @@ from mlxk.domain.clone_steps import (
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.health import HealthReport, assess
 from mlxk.domain.hub import RepoInfo
-from mlxk.domain.manifest import Refusal
+from mlxk.domain.manifest import MANIFEST_NAME, Refusal
 from mlxk.domain.model import ModelRecord, Source
 from mlxk.domain.naming import directory_of
 from mlxk.domain.ports import (
@@ -77,10 +84,6 @@ class CloneRequest:
     health_check: bool = True
     force_resume: bool = False
     dry_run: bool = False
-
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ class Clone:
     def _observed(self, request: CloneRequest, model: LocalModel | HubModel, target: str) -> _Job:
         wish = Wish(model.name, target, request.health_check, request.force_resume)
         path = staging_path(model.spec if isinstance(model, HubModel) else model.name, target)
-        at_target = self._targets.look(target)
+        at_target = self._targets.look(target, model.record.path if isinstance(model, LocalModel) else None)
         reachable = at_target in (TargetState.ABSENT, TargetState.EMPTY, TargetState.NOT_EMPTY)
         found = self._staging.look(path) if reachable else StagingState.NONE
         kept = None if isinstance(found, StagingState) else found.complete
@@ -192,7 +195,7 @@ class Clone:
     def _is_made_of(self, model: LocalModel | HubModel, target: str) -> bool:
         """Whether the target is a workspace of the model."""
         manifest = self._integrity.recorded(Path(target))
-        origin = model.name if isinstance(model, HubModel) else self._sources.origin_of(model).repo
+        origin = model.name if isinstance(model, HubModel) else self._sources.repo_of(model)
         return not isinstance(manifest, Refusal) and manifest.source_repo == origin
 
     def _space(self, path: str, state: StagingState, commit: Commit, target: str) -> Space:
@@ -212,12 +215,19 @@ class Clone:
     def _plan(self, job: _Job) -> ClonePlan:
         decided = plan_clone(job.wish, job.seen)
         if isinstance(decided, Refused):
-            if job.seen.target is TargetState.NOT_EMPTY and not job.request.dry_run:
-                self._staging.sweep(job.seen.staging_path)
+            if job.seen.target is TargetState.NOT_EMPTY:
+                raise with_advice(decided.error(), advice_on(self._left_over(job)))
             raise decided.error()
         if any(isinstance(step, Download) for step in decided.steps):
             self._may_download(job)
         return decided
+
+    def _left_over(self, job: _Job) -> Sequence[str]:
+        """What clones to the same target left that is worth keeping; the rest goes, unless in a dry run."""
+        if job.request.dry_run:
+            return leftovers(self._staging, job.wish.target)
+        self._staging.sweep(job.seen.staging_path)
+        return clear_leftovers(self._staging, job.wish.target)
 
     def _may_download(self, job: _Job) -> None:
         info = job.commit.info
@@ -236,20 +246,22 @@ class Clone:
         course = _Course()
         discards = list(takewhile(lambda step: isinstance(step, DiscardStaging), plan.steps))
         for step in discards:  # each with a claim of its own, since the directory claimed goes with it
-            with _system_errors(job), self._staging.claimed(plan.staging_path):
+            with system_errors(job.model.name, job.wish.target), self._staging.claimed(plan.staging_path):
                 self._do(step, job, course, progress)
-        with _system_errors(job), self._staging.claimed(plan.staging_path):
+        with system_errors(job.model.name, job.wish.target), self._staging.claimed(plan.staging_path):
             self._run(plan, plan.steps[len(discards) :], job, course, progress)
         if job.request.health_check and course.health is None:
             course.health = self._health(job.wish.target, job.wish)
-        return _done(job, plan, course)
+        advice = advice_on(self._left_over(job))
+        done = _done(job, plan, course)
+        return replace(done, message=f"{done.message} {advice}.") if advice else done
 
     def _run(
         self, plan: ClonePlan, steps: tuple[Step, ...], job: _Job, course: _Course, progress: Progress
     ) -> None:
         """Take the steps; what a failure leaves is cleaned up as the domain decides."""
         try:
-            with _system_errors(job):
+            with system_errors(job.model.name, job.wish.target):
                 for step in steps:
                     self._do(step, job, course, progress)
         except KeyboardInterrupt:
@@ -286,7 +298,9 @@ class Clone:
                 self._staging.mark_complete(path, commit)
                 course.failure = Outcome.FAILED_LATER
             case CopyTree(source, copy):
-                course.method = self._copier.copy(Path(source), Path(copy), progress=progress)
+                course.method = self._copier.copy(
+                    Path(source), Path(copy), progress=progress, without=frozenset({MANIFEST_NAME})
+                )
             case Assess(path):
                 course.health = self._health(path, job.wish)
             case WriteManifest(path):
@@ -338,27 +352,6 @@ def _directory_name(model: LocalModel | HubModel) -> str:
 def _snapshot(staging: str, repo: str, commit: str) -> str:
     """Where a staging directory has the download of a commit."""
     return f"{staging}/{DOWNLOAD_NAME}/{directory_of(repo)}/snapshots/{commit}"
-
-
-@contextmanager
-def _system_errors(job: _Job) -> Iterator[None]:
-    """What the system refuses, as errors a person can act on."""
-    try:
-        yield
-    except OSError as error:
-        kind = ErrorKind.CLONE_FAILED
-        if error.errno in _FULL:
-            kind = ErrorKind.INSUFFICIENT_DISK
-        elif error.errno in _FORBIDDEN:
-            kind = ErrorKind.PERMISSION
-        where = f" ({error.filename})" if error.filename else ""
-        raise MlxkError(
-            kind,
-            f"{job.wish.repo} could not be cloned to {job.wish.target}: {error.strerror or error}{where}.",
-            hint="free some space, or give a target on another volume"
-            if kind is ErrorKind.INSUFFICIENT_DISK
-            else "check the permissions of the target's directory",
-        ) from error
 
 
 def _dry(job: _Job, plan: ClonePlan) -> CloneResult:

@@ -1,5 +1,8 @@
 """What `mlxk clone` answers, and how it words what went wrong."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -13,6 +16,7 @@ __all__ = [
     "CloneStatus",
     "cancelled",
     "failed_clone",
+    "system_errors",
     "with_advice",
 ]
 
@@ -106,3 +110,28 @@ def failed_clone(error: MlxkError, model: str, target: str, *, health_check: boo
     status = _STATUS.get(error.kind, "error")
     result = CloneResult(model, status, error.message, target, health_check)
     return MlxkError(error.kind, error.message, hint=error.hint, matches=error.matches, data=result)
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+@contextmanager
+def system_errors(model: str, target: str) -> Iterator[None]:
+    """What the system refuses, as errors a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        kind = ErrorKind.CLONE_FAILED
+        if error.errno in _FULL:
+            kind = ErrorKind.INSUFFICIENT_DISK
+        elif error.errno in _FORBIDDEN:
+            kind = ErrorKind.PERMISSION
+        where = f" ({error.filename})" if error.filename else ""
+        raise MlxkError(
+            kind,
+            f"{model} could not be cloned to {target}: {error.strerror or error}{where}.",
+            hint="free some space, or give a target on another volume"
+            if kind is ErrorKind.INSUFFICIENT_DISK
+            else "check the permissions of the target's directory",
+        ) from error

@@ -1,6 +1,6 @@
 """What a clone is made of: a model of this machine or of the Hub, and at which commit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from mlxk.domain.manifest import Operation, Origin, Refusal, known_tensor_digest
 from mlxk.domain.model import Cleanliness, ModelRecord, Source
 from mlxk.domain.naming import DEFAULT_ORG, NameSpec, PathSpec, RepoId, is_commit_prefix, parse_spec
 from mlxk.domain.ports import CacheFetcher, FactReader, Hub, ModelStore, WorkspaceIntegrity
+from mlxk.domain.recorded_digests import untouched_digests
 from mlxk.domain.resolution import resolve, short_name, suggestions
 
 __all__ = ["CloneSources", "Commit", "HubModel", "LocalModel"]
@@ -208,17 +209,27 @@ class CloneSources:
     def origin_of(self, model: LocalModel) -> Origin:
         """What the manifest of a clone says of a model that is no one of the Hub.
 
-        A workspace passes on what its own manifest says; its digests only while it is clean.
+        A workspace passes on what its own manifest says; its digests only while it is clean, and only those
+        of files that nobody touched. It is looked at anew: the copy was made since it was found.
         """
         if model.record.source is Source.BUNDLED:
             return Origin(model.record.name, None, Operation.CLONE)
-        manifest = self._integrity.recorded(Path(model.record.path))
+        workspace = Path(model.record.path)
+        state = self._integrity.state(workspace)  # it notes what was touched, so the manifest comes after
+        manifest = self._integrity.recorded(workspace)
         if isinstance(manifest, Refusal):
             return Origin(None, None, Operation.CLONE)
-        state = model.record.workspace
-        clean = state is not None and state.cleanliness is Cleanliness.CLEAN
-        digests = manifest.tensor_digests if clean else {}
+        digests: Mapping[str, str] = {}
+        if state.cleanliness is Cleanliness.CLEAN:
+            digests = untouched_digests(manifest, self._reader.facts(model.record).files)
         return Origin(manifest.source_repo, manifest.source_revision, Operation.CLONE, digests)
+
+    def repo_of(self, model: LocalModel) -> str | None:
+        """The repository that the manifest of a clone names."""
+        if model.record.source is Source.BUNDLED:
+            return model.record.name
+        manifest = self._integrity.recorded(Path(model.record.path))
+        return None if isinstance(manifest, Refusal) else manifest.source_repo
 
 
 def _with_matches(error: MlxkError, model: HubModel) -> MlxkError:

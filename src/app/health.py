@@ -16,10 +16,11 @@ from mlxk.app.results import (
 from mlxk.domain.errors import ModelNotFound
 from mlxk.domain.health import HealthReport, assess_verified
 from mlxk.domain.manifest import Manifest, Refusal
-from mlxk.domain.model import FileFact, ModelRecord, Source
+from mlxk.domain.model import Cleanliness, FileFact, ModelRecord, Source
 from mlxk.domain.ports import Progress, Verifier, WorkspaceIntegrity
-from mlxk.domain.recorded_digests import recorded_digests, unrecorded
-from mlxk.domain.verification import Digest, FileVerdict, verifiable
+from mlxk.domain.recorded_digests import recorded_digests, undigested_weights, unrecorded
+from mlxk.domain.verification import NO_DIGEST, Digest, FileVerdict, Outcome, verifiable
+from mlxk.domain.workspace import normal_form
 
 __all__ = ["CheckHealth", "HealthRequest"]
 
@@ -70,12 +71,24 @@ class CheckHealth:
         files = verifiable(model.facts.files)
         if manifest is not None:
             files = recorded_digests(manifest, model.facts.files)
-        verdicts = list(self._verifier.verify(model.record, files, progress))
+        new = _to_record(model, manifest)
+        verdicts = list(self._verifier.verify(model.record, [*files, *new], progress))
         report = assess_verified(model.facts, verdicts)
         left = _without_digest(model, files)
         if manifest is not None:
             left = unrecorded(manifest, model.facts.files, files)
-        return _Checked(model.record, report, _verification(files, verdicts, left))
+            self._remember(model.record, manifest, verdicts)
+        return _Checked(model.record, report, _verification(files, verdicts[: len(files)], left))
+
+    def _remember(self, record: ModelRecord, manifest: Manifest, verdicts: list[FileVerdict]) -> None:
+        """Let the manifest state what was hashed for the first time, so that it can be verified later."""
+        digests = {
+            normal_form(verdict.path): verdict.actual
+            for verdict in verdicts
+            if verdict.outcome is Outcome.NEW and verdict.actual
+        }
+        if digests:
+            self._integrity.remember_digests(Path(record.path), manifest, digests)
 
     def _manifest(self, record: ModelRecord) -> Manifest | None:
         if record.source is not Source.WORKSPACE:
@@ -89,6 +102,14 @@ class _Checked:
     record: ModelRecord
     report: HealthReport
     verification: VerificationView | None
+
+
+def _to_record(model: InspectedModel, manifest: Manifest | None) -> list[tuple[FileFact, Digest]]:
+    """The weights whose digest a workspace's manifest could state and does not, if it can be believed."""
+    state = model.record.workspace
+    if manifest is None or state is None or state.cleanliness is Cleanliness.UNKNOWN:
+        return []
+    return [(file, NO_DIGEST) for file in undigested_weights(manifest, model.facts.files)]
 
 
 def _without_digest(model: InspectedModel, files: list[tuple[FileFact, Digest]]) -> list[str]:

@@ -58,6 +58,7 @@ class TargetState(Enum):
     NO_PARENT = "in a directory that does not exist"
     UNWRITABLE = "in a directory you cannot write to"
     IN_CACHE = "inside the model cache"
+    IN_SOURCE = "inside what is to be cloned"
 
     @property
     def free(self) -> bool:

@@ -111,6 +111,13 @@ class WorkspaceIntegrity(Protocol):
     def recorded(self, workspace: Path) -> Manifest | Refusal:
         """What a workspace's manifest says, unchecked, or why there is none. Never raises for bad data."""
 
+    def remember_digests(self, workspace: Path, known: Manifest, digests: Mapping[str, str]) -> None:
+        """Add the sha256 (64 hex) of weight files, by path, to the manifest, where it still is the one known.
+
+        Those of files that are not as they were recorded are left out. Where the manifest cannot be written,
+        nothing is remembered.
+        """
+
     def pin(self, workspace: Path) -> Manifest:
         """Make what a managed workspace holds now its clean state.
 
@@ -139,7 +146,7 @@ class TreeCopier(Protocol):
     ) -> CopyMethod:
         """Copy `source` to `target`, which must not exist; links become the files they lead to.
 
-        Files whose path (relative, POSIX) is in `without` are left out, and not looked at.
+        What has its path (relative, POSIX) in `without` is left out, directories too, and not looked at.
 
         The copy is the user's to edit: files can be written to, and keep their mode otherwise and their
         modification times; holes stay holes where the volume has them. `target` appears in one step, whole.
@@ -165,8 +172,8 @@ class CloneTargets(Protocol):
             InvalidInput: the text can be no path.
         """
 
-    def look(self, target: str) -> TargetState:
-        """What is there. Nothing is changed."""
+    def look(self, target: str, source: str | None = None) -> TargetState:
+        """What is there, and whether it lies in the directory that is cloned. Nothing is changed."""
 
     def free_bytes(self, target: str) -> int | None:
         """Bytes that may still be written beside it; None where that cannot be known."""
@@ -176,8 +183,8 @@ class Staging(Protocol):
     """Staging directories, each under the path that `staging_path` gives it.
 
     A process may be killed at any moment: what it leaves is ours by its sentinel, or empty. Only what is
-    ours is ever changed or removed; every method but `look` and `claimed` wants it claimed, and raises
-    MlxkError (`CLONE_FAILED`) for what is not ours.
+    ours is ever changed or removed; every method that changes something, but `claimed`, wants it claimed
+    first, and raises MlxkError (`CLONE_FAILED`) for what is not ours.
     """
 
     def look(self, path: str) -> Sentinel | StagingState:
@@ -185,6 +192,12 @@ class Staging(Protocol):
 
     def has_copy(self, path: str) -> bool:
         """Whether the copy in the making is there."""
+
+    def has_download(self, path: str) -> bool:
+        """Whether anything of a download is there."""
+
+    def unfinished(self, target: str) -> Sequence[str]:
+        """Our staging directories of clones to a target, of whatever model, that no process works in."""
 
     def sweep(self, path: str) -> None:
         """Remove what a process killed in its first or last moment left: a directory with nothing in it."""
@@ -291,7 +304,7 @@ class Verifier(Protocol):
     def verify(
         self, record: ModelRecord, files: Sequence[tuple[FileFact, Digest]], progress: Progress
     ) -> Iterator[FileVerdict]:
-        """Compare each file's content with its expected digest, in order.
+        """Compare each file's content with its expected digest, in order; `NO_DIGEST` compares with nothing.
 
         A file whose size and modification time match its receipt is not read again. Interrupting keeps
         the receipts of the files that were finished.

@@ -14,6 +14,7 @@ __all__ = [
     "SENTINEL_NAME",
     "Sentinel",
     "StagingState",
+    "is_staging_name",
     "staging_path",
     "staging_state",
 ]
@@ -75,6 +76,11 @@ def staging_state(
     if sentinel.complete is None or sentinel.complete != commit:
         return StagingState.PARTIAL
     return StagingState.HEALTHY if download_healthy else StagingState.UNHEALTHY
+
+
+def is_staging_name(name: str) -> bool:
+    """Whether a directory of that name can be a staging directory."""
+    return name.startswith(_STAGING_PREFIX) and len(name) == len(_STAGING_PREFIX) + _STAGING_DIGITS
 
 
 def staging_path(spec: str, target: str) -> str:

@@ -11,7 +11,16 @@ from enum import Enum
 
 from mlxk.domain.model import FileFact
 
-__all__ = ["Digest", "DigestKind", "FileVerdict", "Outcome", "Trust", "expected_digest", "verifiable"]
+__all__ = [
+    "NO_DIGEST",
+    "Digest",
+    "DigestKind",
+    "FileVerdict",
+    "Outcome",
+    "Trust",
+    "expected_digest",
+    "verifiable",
+]
 
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -31,12 +40,17 @@ class Digest:
     value: str
 
 
+NO_DIGEST = Digest(DigestKind.SHA256, "")
+"""Stands for the digest of a file that nobody stated yet: it is hashed, and the outcome is `NEW`."""
+
+
 class Outcome(Enum):
     """What hashing a file said."""
 
     MATCHES = "matches"
     DIFFERS = "differs"
     UNREADABLE = "unreadable"
+    NEW = "hashed, and held against nothing"
 
 
 class Trust(Enum):

@@ -14,7 +14,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import TypeAlias
 
-from mlxk.domain.manifest import Baseline, IndexedFile
+from mlxk.domain.manifest import Baseline, IndexedFile, Manifest
 from mlxk.domain.model import Cleanliness
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Stamp",
     "Verdict",
     "aggregate",
+    "contradiction",
     "decide",
     "hash_kind",
     "link_identity",
@@ -156,6 +157,15 @@ def aggregate(files: Iterable[FileHash]) -> str:
     for file in sorted(files, key=lambda file: file.path):
         digest.update(file.path.encode() + b"\0" + file.sha.encode())
     return f"sha256:{digest.hexdigest()}"
+
+
+def contradiction(manifest: Manifest, baseline: Baseline) -> str | None:
+    """Why a manifest's content hash and its list of files do not belong together, or None; reads no file."""
+    if manifest.content_hash is None:
+        return "the manifest has no content hash"
+    if manifest.content_hash != aggregate(FileHash(file.path, file.sha) for file in baseline.files):
+        return "the manifest's content hash is not that of its list of files"
+    return None
 
 
 def normal_form(name: str) -> str:

@@ -71,7 +71,7 @@ class VolumeTreeCopier:
     ) -> CopyMethod:
         """Copy `source` to `target`, which must not exist; links become the files they lead to.
 
-        Files whose path (relative, POSIX) is in `without` are left out, and not looked at.
+        What has its path (relative, POSIX) in `without` is left out, directories too, and not looked at.
 
         Raises:
             MlxkError: (`INSUFFICIENT_DISK`) the disk is full; (`INVALID_TARGET`) the target exists, lies in
@@ -133,9 +133,11 @@ def _tree_of(source: Path, without: frozenset[str]) -> _Tree:
         with os.scandir(f"{root}/{prefix}") as entries:
             for entry in entries:
                 path = prefix + entry.name
+                if path in without:
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(path + "/")
-                elif path not in without:
+                else:
                     files.append(_file(entry, path, links))
     return _Tree(tuple(directories), tuple(sorted(files, key=lambda file: file.path)))
 

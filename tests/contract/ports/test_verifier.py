@@ -8,7 +8,7 @@ import pytest
 from mlxk.adapters.verifier import DigestVerifier
 from mlxk.domain.model import FileFact, ModelRecord, Source
 from mlxk.domain.ports import Verifier
-from mlxk.domain.verification import Digest, DigestKind, Outcome
+from mlxk.domain.verification import NO_DIGEST, Digest, DigestKind, Outcome
 from tests.memory_ports import MemoryVerifier, ProgressRecorder, digest_of
 
 A, B, C = b"weights" * 1000, b"config", b""
@@ -132,6 +132,13 @@ def test_stopping_early_ends_the_progress_and_keeps_what_is_done(place: Place) -
     assert progress.finished == 1
     first, *_ = place.verifier().verify(place.record, expected("a", "b"), ProgressRecorder())
     assert first.from_receipt
+
+
+def test_a_file_of_which_nobody_stated_a_digest_is_hashed(place: Place) -> None:
+    (verdict,) = place.verifier().verify(
+        place.record, [(FileFact("a", len(A)), NO_DIGEST)], ProgressRecorder()
+    )
+    assert (verdict.outcome, verdict.actual) == (Outcome.NEW, digest_of(A, DigestKind.SHA256).value)
 
 
 def test_nothing_to_verify_is_no_work(place: Place) -> None:

@@ -57,11 +57,17 @@ def test_progress_counts_every_byte(bench: Bench, snapshot: Path, progress: Reco
 
 def test_files_can_be_left_out(bench: Bench, snapshot: Path, progress: Recorder) -> None:
     (snapshot / "dangling").symlink_to("nowhere")
+    (snapshot / "folder").mkdir()
+    (snapshot / "folder" / "dangling").symlink_to("nowhere")
     left, *kept = sorted(content(snapshot))
     bench.copier.copy(
-        snapshot, bench.place / "copy", progress=progress, without=frozenset({left, "dangling", "not there"})
+        snapshot,
+        bench.place / "copy",
+        progress=progress,
+        without=frozenset({left, "dangling", "folder", "not there"}),
     )
     assert sorted(content(bench.place / "copy")) == kept
+    assert not (bench.place / "copy" / "folder").exists()
 
 
 def test_times_stay_and_the_copy_can_be_edited(bench: Bench, snapshot: Path, progress: Recorder) -> None:

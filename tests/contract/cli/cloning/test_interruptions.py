@@ -232,3 +232,64 @@ def test_a_directory_of_that_name_that_is_not_ours(place: Place, mlxk: Run) -> N
     failed(mlxk("clone", "demo", "mine", "--json"), "CloneFailedError", 1, "error")
     assert (staging / "precious.txt").read_text() == "mine"
     assert not (place.workspaces / "mine").exists()
+
+
+# What a clone of another revision left
+
+
+@pytest.fixture
+def left(place: Place) -> Path:
+    """The staging directory of a clone of `main` to `ws` that was killed while it downloaded."""
+    target = str(place.workspaces / "ws")
+    staging = Path(staging_path(REPO, target))
+    StagingArea().create(str(staging), REPO, target)
+    (staging / "hub").mkdir()
+    (staging / "hub" / "part").write_text("bytes")
+    return staging
+
+
+def test_a_clone_names_what_one_of_another_revision_left(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run, left: Path
+) -> None:
+    commit = on_hub(server, files).refs["main"]
+    done = mlxk("clone", f"{REPO}@{commit}", "ws", "--json").data
+    assert f"rm -r {left}" in done["message"]
+    assert names(left) == [".mlxk-staging.json", "hub"]
+    error = failed(
+        mlxk("clone", f"{REPO}@{commit}", "ws", "--json"), "InvalidTargetError", 3, "filesystem_error"
+    )
+    assert f"rm -r {left}" in str(error["hint"])
+    assert left.exists()
+
+
+@pytest.mark.parametrize("occupied", [True, False])
+def test_what_holds_nothing_worth_keeping_goes(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run, left: Path, occupied: bool
+) -> None:
+    commit = on_hub(server, files).refs["main"]
+    (left / "hub" / "part").unlink()
+    (left / "workspace").mkdir()
+    (left / "workspace" / "config.json").write_text("{}")
+    if occupied:
+        (place.workspaces / "ws").mkdir()
+        (place.workspaces / "ws" / "mine").touch()
+        mlxk("clone", f"{REPO}@{commit}", "ws", "--dry-run")
+        assert left.exists()
+    done = mlxk("clone", f"{REPO}@{commit}", "ws", "--json")
+    assert done.code == (3 if occupied else 0)
+    assert litter(place.workspaces) == []
+
+
+def test_what_another_process_or_another_target_needs_stays(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run, left: Path
+) -> None:
+    commit = on_hub(server, files).refs["main"]
+    target = str(place.workspaces / "elsewhere")
+    other = staging_path(REPO, target)
+    StagingArea().create(other, REPO, target)
+    (left / "hub" / "part").unlink()
+    with StagingArea().claimed(str(left)):
+        done = mlxk("clone", f"{REPO}@{commit}", "ws", "--json").data
+    assert "rm -r" not in done["message"]
+    assert left.exists()
+    assert Path(other).exists()
