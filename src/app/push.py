@@ -12,15 +12,17 @@ from mlxk.app.push_folder import (
     refuse_damaged,
     workspace_health,
 )
+from mlxk.app.push_guards import agree_to_deletions
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError, ModelNotFound
 from mlxk.domain.hub import DEFAULT_REVISION, HubFile
 from mlxk.domain.naming import RepoId
-from mlxk.domain.ports import FactReader, Hub, HubUploader, Progress, PushFolders, Verifier
+from mlxk.domain.ports import Confirmer, FactReader, Hub, HubUploader, Progress, PushFolders, Verifier
 from mlxk.domain.push_plan import (
     IGNORE_FILE,
     PushPlan,
     Uploaded,
     Visibility,
+    deletion_refusal,
     files_to_compare,
     plan_push,
     target_branch,
@@ -153,16 +155,22 @@ class Push:
         self._redact = redact
 
     def __call__(
-        self, request: PushRequest, progress: Progress, notice: Callable[[str], object]
+        self,
+        request: PushRequest,
+        progress: Progress,
+        notice: Callable[[str], object],
+        confirm: Confirmer,
     ) -> PushResult:
         """Check the folder, compare it with the branch, and upload what differs.
 
         Args:
             notice: hears warnings before anything is uploaded, and what was created.
+            confirm: is asked before files are deleted on an existing branch.
 
         Raises:
             InvalidInput: the request, or something in the folder, cannot be used.
             MlxkError: as the ports say; (`REPO_NOT_FOUND`) also where the branch does not exist.
+            Interrupted: the user does not want files to be deleted.
         """
         repo_id, branch = target_repo(request.repo), target_branch(request.branch)
         _check_wishes(request)
@@ -177,10 +185,15 @@ class Push:
         target = self._target(request, repo_id, branch)
         plan = self._plan(local, target, progress)
         blank = _blank(local, target, self._uploader.url(repo_id), warnings)
+        objection = _objection(local, target, plan)
         if request.mode is PushMode.DRY_RUN:
-            return _would(blank, plan, target)
+            return _would(blank, plan, target, objection, notice)
         if plan.empty and not (target.new_repo or target.new_branch):
             return _unchanged(blank)
+        if objection is not None:
+            raise objection
+        if not target.new_branch:
+            agree_to_deletions(plan, repo_id, branch, confirm)
         self._prepare(target, notice)
         done = self._upload(local, target, plan, request)
         return self._done(blank, local, plan, target, done)
@@ -346,11 +359,27 @@ def _unchanged(blank: PushResult) -> PushResult:
     )
 
 
-def _would(blank: PushResult, plan: PushPlan, target: _Target) -> PushResult:
+def _objection(local: PushedFolder, target: _Target, plan: PushPlan) -> MlxkError | None:
+    """Why the plan is not to be carried out; on a new branch nothing is lost, since `main` keeps it."""
+    return None if target.new_branch else deletion_refusal(plan, local.files)
+
+
+def _would(
+    blank: PushResult,
+    plan: PushPlan,
+    target: _Target,
+    objection: MlxkError | None,
+    notice: Callable[[str], object],
+) -> PushResult:
+    warnings = blank.warnings
+    if objection is not None:
+        warnings = (*warnings, f"This push would be refused: {objection.message}")
+        notice(warnings[-1])
     new = "repository" if target.new_repo else "branch" if target.new_branch else None
     first = f"create the {new} and " if new else ""
     return replace(
         blank,
+        warnings=warnings,
         no_changes=plan.empty and new is None,
         message=f"Would {first}push to {target.repo_id}, branch {target.branch}: {_in_words(plan)}.",
         dry_run=True,

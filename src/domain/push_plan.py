@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
+from mlxk.domain.files import FileRole, role_of
 from mlxk.domain.findings import Code, Finding
 from mlxk.domain.health import HealthReport
 from mlxk.domain.hub import HubFile, is_commit, name_problem, revision_problem
@@ -27,6 +28,9 @@ __all__ = [
     "Uploaded",
     "Visibility",
     "damage",
+    "deletion_question",
+    "deletion_refusal",
+    "deletion_unasked",
     "file_refusal",
     "files_to_compare",
     "plan_push",
@@ -50,6 +54,8 @@ ALWAYS_IGNORED = (
 _KEPT_ON_THE_HUB = frozenset({".gitattributes"})
 _FORBIDDEN_IN_BRANCHES = re.compile(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{|//|\.lock(/|$)|(^|/)\.|^[-/]|[/.]$")
 _MAX_BRANCH = 200
+_MAX_NAMED = 3
+_CONFIG = "config.json"
 
 # Not whole, but nothing of it is broken: an adapter, a tokenizer of its own, a model to be finished later.
 _INCOMPLETE = frozenset(
@@ -237,6 +243,51 @@ def file_refusal(files: Sequence[FileFact]) -> InvalidInput | None:
                 hint="rename it, or list it in .hfignore",
             )
     return None
+
+
+def deletion_refusal(plan: PushPlan, local: Iterable[FileFact]) -> InvalidInput | None:
+    """Why a plan is never carried out, whoever agrees: it takes from a model what makes it one.
+
+    That is its `config.json`, or weights where the folder has none to put in their place. Such a folder is
+    the wrong one.
+    """
+    lost = [path for path in plan.deleted if path == _CONFIG]
+    if not any(_is_weights(file.path) for file in local):
+        lost += [path for path in plan.deleted if _is_weights(path)]
+    if not lost:
+        return None
+    return InvalidInput(
+        f"The folder lacks {_named(lost)}, and the push would delete this on the Hub.",
+        hint="check that it is the right folder; what should stay on the Hub can be listed in .hfignore",
+    )
+
+
+def deletion_question(plan: PushPlan, repo_id: RepoId, branch: str) -> str:
+    """What to ask before files are deleted on the Hub."""
+    return f"Delete {_files(plan.deleted)} from {repo_id}, branch {branch}: {_named(plan.deleted)}?"
+
+
+def deletion_unasked(plan: PushPlan, repo_id: RepoId) -> InvalidInput:
+    """The error where files would be deleted on the Hub and nobody could be asked."""
+    return InvalidInput(
+        f"The folder lacks {_files(plan.deleted)} of '{repo_id}', which the push would delete: "
+        f"{_named(plan.deleted)}.",
+        hint="add --delete if they should go; --dry-run lists them, .hfignore keeps them",
+    )
+
+
+def _is_weights(path: str) -> bool:
+    return path.endswith(".gguf") or role_of(path) is FileRole.WEIGHTS
+
+
+def _files(paths: Sequence[str]) -> str:
+    return "1 file" if len(paths) == 1 else f"{len(paths)} files"
+
+
+def _named(paths: Sequence[str]) -> str:
+    """The first few of them."""
+    more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
+    return ", ".join(f"'{path}'" for path in paths[:_MAX_NAMED]) + more
 
 
 def damage(report: HealthReport) -> tuple[Finding, ...]:
