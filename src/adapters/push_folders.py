@@ -6,9 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlxk.adapters.bounded_read import describe, read_bounded
+from mlxk.adapters.workspace_manifest import read_manifest, replace_manifest
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
+from mlxk.domain.manifest import Refusal
 from mlxk.domain.model import Invalid, ModelRecord, Source
-from mlxk.domain.push_plan import ALWAYS_IGNORED, IGNORE_FILE, USUALLY_IGNORED
+from mlxk.domain.push_plan import (
+    ALWAYS_IGNORED,
+    IGNORE_FILE,
+    USUALLY_IGNORED,
+    PushHistory,
+    history_of,
+    with_pushed,
+)
 from mlxk.domain.secrets import MAX_SCANNED
 
 if TYPE_CHECKING:
@@ -74,6 +83,29 @@ class DiskPushFolders:
         """
         rules = _rules(folder)
         return frozenset(path for path in paths if rules.match_file(path))
+
+    def history(self, folder: Path) -> PushHistory:
+        """The commits a folder is built on, as its manifest says; an empty one without a manifest."""
+        manifest = read_manifest(str(folder))
+        return PushHistory() if isinstance(manifest, Refusal) else history_of(manifest)
+
+    def note_pushed(self, folder: Path, commit: str) -> None:
+        """Let a folder's manifest, if it has one, say that this commit holds what the folder holds.
+
+        Raises:
+            MlxkError: (`PERMISSION`) the manifest cannot be written; the old one stays.
+        """
+        manifest = read_manifest(str(folder))
+        if isinstance(manifest, Refusal):
+            return
+        try:
+            replace_manifest(str(folder), manifest, with_pushed(manifest, commit))
+        except OSError as error:
+            raise MlxkError(
+                ErrorKind.PERMISSION,
+                f"The manifest of {folder} cannot be written: {describe(error)}.",
+                hint="check the permissions of the directory",
+            ) from error
 
     def text(self, folder: Path, path: str) -> str:
         """What a small file holds, as far as it is text; empty where it cannot be read."""

@@ -12,23 +12,23 @@ from mlxk.app.push_folder import (
     refuse_damaged,
     workspace_health,
 )
-from mlxk.app.push_guards import agree_to_deletions
+from mlxk.app.push_guards import agree_to_deletions, note_pushed, objection
+from mlxk.app.push_target import PushTarget, PushTargets
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError, ModelNotFound
 from mlxk.domain.hub import DEFAULT_REVISION, HubFile
 from mlxk.domain.naming import RepoId
 from mlxk.domain.ports import Confirmer, FactReader, Hub, HubUploader, Progress, PushFolders, Verifier
 from mlxk.domain.push_plan import (
     IGNORE_FILE,
+    PushHistory,
     PushPlan,
     Uploaded,
     Visibility,
-    deletion_refusal,
     files_to_compare,
     plan_push,
     target_branch,
     target_repo,
     unconfirmed,
-    visibility_refusal,
 )
 
 __all__ = [
@@ -58,6 +58,7 @@ class PushRequest:
         visibility: what the repository must be, or become; None only to check.
         create: make the repository or the branch where it does not exist.
         message: of the commit; None for one that names the folder.
+        overwrite: push although the branch has commits this workspace did not come from.
     """
 
     folder: str
@@ -67,6 +68,7 @@ class PushRequest:
     create: bool = False
     branch: str = DEFAULT_REVISION
     message: str | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,22 +117,6 @@ class PushResult:
     would_create_branch: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where it goes, as it is before the push.
-
-    Attributes:
-        head: the commit to compare with: the branch's, or `main`'s where the branch is yet to be made.
-    """
-
-    repo_id: RepoId
-    branch: str
-    visibility: Visibility
-    head: str | None
-    new_repo: bool
-    new_branch: bool
-
-
 class Push:
     """Pushes folders to the Hub.
 
@@ -152,6 +138,7 @@ class Push:
         self._verifier = verifier
         self._hub = hub
         self._uploader = uploader
+        self._targets = PushTargets(uploader)
         self._redact = redact
 
     def __call__(
@@ -182,54 +169,25 @@ class Push:
         warnings = (*self._check.warnings(local), *incomplete(local))
         for warning in warnings:
             notice(warning)
-        target = self._target(request, repo_id, branch)
+        assert request.visibility is not None  # as `_check_wishes` saw
+        target = self._targets.find(repo_id, branch, request.visibility, create=request.create)
         plan = self._plan(local, target, progress)
         blank = _blank(local, target, self._uploader.url(repo_id), warnings)
-        objection = _objection(local, target, plan)
+        against = self._objection(request, local, target, plan)
         if request.mode is PushMode.DRY_RUN:
-            return _would(blank, plan, target, objection, notice)
+            return _would(blank, plan, target, against, notice)
         if plan.empty and not (target.new_repo or target.new_branch):
-            return _unchanged(blank)
-        if objection is not None:
-            raise objection
+            return self._noted(_unchanged(blank), local, target, target.head, notice)
+        if against is not None:
+            raise against
         if not target.new_branch:
             agree_to_deletions(plan, repo_id, branch, confirm)
-        self._prepare(target, notice)
+        self._targets.prepare(target, notice)
         done = self._upload(local, target, plan, request)
-        return self._done(blank, local, plan, target, done)
+        result = self._done(blank, local, plan, target, done)
+        return self._noted(result, local, target, result.commit_sha or target.head, notice)
 
-    def _target(self, request: PushRequest, repo_id: RepoId, branch: str) -> _Target:
-        """Where it goes, once it is seen that it may."""
-        assert request.visibility is not None
-        repo = self._uploader.look(repo_id)
-        if repo is None:
-            if not request.create:
-                raise MlxkError(
-                    ErrorKind.REPO_NOT_FOUND,
-                    f"The Hub has no repository '{repo_id}' that this token can see.",
-                    hint="check the spelling, or add --create to make it",
-                )
-            return _Target(
-                repo_id,
-                branch,
-                request.visibility,
-                None,
-                new_repo=True,
-                new_branch=branch != DEFAULT_REVISION,
-            )
-        if refusal := visibility_refusal(repo, request.visibility, self._uploader.url(repo_id)):
-            raise refusal
-        new_branch = branch not in repo.branches
-        if new_branch and not request.create:
-            raise MlxkError(
-                ErrorKind.REPO_NOT_FOUND,
-                f"'{repo_id}' has no branch '{branch}'.",
-                hint="check the spelling, or add --create to make it",
-            )
-        head = repo.branches.get(branch) or repo.branches.get(DEFAULT_REVISION)
-        return _Target(repo_id, branch, request.visibility, head, new_repo=False, new_branch=new_branch)
-
-    def _plan(self, local: PushedFolder, target: _Target, progress: Progress) -> PushPlan:
+    def _plan(self, local: PushedFolder, target: PushTarget, progress: Progress) -> PushPlan:
         remote: tuple[HubFile, ...] = ()
         if target.head is not None:
             remote = self._hub.describe(target.repo_id, target.head).files
@@ -238,25 +196,31 @@ class Push:
         ignored = self._folders.ignored(local.folder, [file.path for file in remote])
         return plan_push(local.files, remote, ignored, verdicts)
 
-    def _prepare(self, target: _Target, notice: Callable[[str], object]) -> None:
-        """Make repository and branch where they are missing."""
-        if target.new_repo:
-            self._uploader.create_repo(target.repo_id, target.visibility)
-            self._check_created(target)
-            notice(f"Created the {target.visibility.value} repository {target.repo_id}.")
-        if target.new_branch:
-            self._uploader.create_branch(target.repo_id, target.branch)
-            notice(f"Created the branch {target.branch}.")
+    def _objection(
+        self, request: PushRequest, local: PushedFolder, target: PushTarget, plan: PushPlan
+    ) -> MlxkError | None:
+        history = PushHistory() if request.overwrite else self._folders.history(local.folder)
+        head = None if target.new_branch else target.head
+        return objection(plan, local.files, history, target.repo_id, target.branch, head)
 
-    def _check_created(self, target: _Target) -> None:
-        """Someone else may have made the repository in the same moment, with another visibility."""
-        repo = self._uploader.look(target.repo_id)
-        url = self._uploader.url(target.repo_id)
-        if repo is not None and (refusal := visibility_refusal(repo, target.visibility, url)):
-            raise refusal
+    def _noted(
+        self,
+        result: PushResult,
+        local: PushedFolder,
+        target: PushTarget,
+        commit: str | None,
+        notice: Callable[[str], object],
+    ) -> PushResult:
+        """The result, once the workspace remembers the commit that holds what it holds."""
+        if commit is None:
+            return result
+        problems = note_pushed(self._folders, local.folder, target.repo_id, commit)
+        for problem in problems:
+            notice(problem)
+        return replace(result, warnings=(*result.warnings, *problems))
 
     def _upload(
-        self, local: PushedFolder, target: _Target, plan: PushPlan, request: PushRequest
+        self, local: PushedFolder, target: PushTarget, plan: PushPlan, request: PushRequest
     ) -> Uploaded | None:
         if plan.empty:  # a new branch that holds it all
             return None
@@ -280,7 +244,12 @@ class Push:
             ) from unknown
 
     def _done(
-        self, blank: PushResult, local: PushedFolder, plan: PushPlan, target: _Target, done: Uploaded | None
+        self,
+        blank: PushResult,
+        local: PushedFolder,
+        plan: PushPlan,
+        target: PushTarget,
+        done: Uploaded | None,
     ) -> PushResult:
         created = replace(blank, created_repo=target.new_repo)
         if done is None or done.commit == target.head:
@@ -297,7 +266,7 @@ class Push:
             hf_logs=tuple(map(self._redact, done.log)),
         )
 
-    def _confirm(self, local: PushedFolder, plan: PushPlan, target: _Target, commit: str) -> None:
+    def _confirm(self, local: PushedFolder, plan: PushPlan, target: PushTarget, commit: str) -> None:
         """See that the commit holds what was sent: the Hub leaves out what its own `.gitignore` matches."""
         try:
             there = self._hub.describe(target.repo_id, commit).files
@@ -331,7 +300,7 @@ def _in_words(plan: PushPlan) -> str:
     return f"{len(plan.added)} added, {len(plan.modified)} modified, {len(plan.deleted)} deleted"
 
 
-def _blank(local: PushedFolder, target: _Target, url: str, warnings: tuple[str, ...]) -> PushResult:
+def _blank(local: PushedFolder, target: PushTarget, url: str, warnings: tuple[str, ...]) -> PushResult:
     """The result of a push that has done nothing yet."""
     return PushResult(
         repo_id=str(target.repo_id),
@@ -359,21 +328,16 @@ def _unchanged(blank: PushResult) -> PushResult:
     )
 
 
-def _objection(local: PushedFolder, target: _Target, plan: PushPlan) -> MlxkError | None:
-    """Why the plan is not to be carried out; on a new branch nothing is lost, since `main` keeps it."""
-    return None if target.new_branch else deletion_refusal(plan, local.files)
-
-
 def _would(
     blank: PushResult,
     plan: PushPlan,
-    target: _Target,
-    objection: MlxkError | None,
+    target: PushTarget,
+    against: MlxkError | None,
     notice: Callable[[str], object],
 ) -> PushResult:
     warnings = blank.warnings
-    if objection is not None:
-        warnings = (*warnings, f"This push would be refused: {objection.message}")
+    if against is not None:
+        warnings = (*warnings, f"This push would be refused: {against.message}")
         notice(warnings[-1])
     new = "repository" if target.new_repo else "branch" if target.new_branch else None
     first = f"create the {new} and " if new else ""
@@ -395,7 +359,7 @@ def _would(
 def _checked(
     local: PushedFolder, repo_id: RepoId, branch: str, url: str, warnings: tuple[str, ...]
 ) -> PushResult:
-    target = _Target(repo_id, branch, Visibility.PRIVATE, None, new_repo=False, new_branch=False)
+    target = PushTarget(repo_id, branch, Visibility.PRIVATE, None, new_repo=False, new_branch=False)
     return replace(
         _blank(local, target, url, warnings),
         no_changes=None,

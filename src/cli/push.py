@@ -52,6 +52,12 @@ def command(
             "--delete", help="Delete there what the folder lacks, without asking.", show_default=False
         ),
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Undo commits that the workspace did not come from.", show_default=False
+        ),
+    ] = False,
     branch: Annotated[str, typer.Option(metavar="BRANCH", help="The branch to push to.")] = "main",
     commit: Annotated[
         str | None, typer.Option(metavar="MESSAGE", help="The commit's message.", show_default=False)
@@ -84,6 +90,7 @@ def command(
         create=create,
         branch=branch,
         message=commit,
+        overwrite=overwrite,
     )
     invocation.configure_logs()
     if invocation.quiet:  # the Hub's client draws bars of its own

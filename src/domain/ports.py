@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlxk.domain.memory import MemoryFacts
     from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
     from mlxk.domain.naming import RepoId
-    from mlxk.domain.push_plan import PushPlan, RemoteRepo, Uploaded, Visibility
+    from mlxk.domain.push_plan import PushHistory, PushPlan, RemoteRepo, Uploaded, Visibility
     from mlxk.domain.quantization import Packing
     from mlxk.domain.removal import Removal, RepoContents
     from mlxk.domain.staging import Sentinel, StagingState
@@ -409,6 +409,16 @@ class PushFolders(Protocol):
 
         Raises:
             InvalidInput: its `.hfignore` cannot be used; the message says why.
+        """
+
+    def history(self, folder: Path) -> PushHistory:
+        """The commits a folder is built on, as its manifest says; an empty one without a manifest."""
+
+    def note_pushed(self, folder: Path, commit: str) -> None:
+        """Let a folder's manifest, if it has one, say that this commit holds what the folder holds.
+
+        Raises:
+            MlxkError: (`PERMISSION`) the manifest cannot be written; the old one stays.
         """
 
     def text(self, folder: Path, path: str) -> str:

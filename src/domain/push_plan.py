@@ -6,7 +6,7 @@ match, and `.gitattributes`, which the Hub itself writes.
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
@@ -14,7 +14,7 @@ from mlxk.domain.files import FileRole, role_of
 from mlxk.domain.findings import Code, Finding
 from mlxk.domain.health import HealthReport
 from mlxk.domain.hub import HubFile, is_commit, name_problem, revision_problem
-from mlxk.domain.manifest import DEFAULT_EXCLUDE_PATTERNS, MANIFEST_NAME
+from mlxk.domain.manifest import DEFAULT_EXCLUDE_PATTERNS, MANIFEST_NAME, Manifest
 from mlxk.domain.model import FileFact
 from mlxk.domain.naming import RepoId
 from mlxk.domain.verification import Digest, FileVerdict, Outcome
@@ -23,6 +23,7 @@ __all__ = [
     "ALWAYS_IGNORED",
     "IGNORE_FILE",
     "USUALLY_IGNORED",
+    "PushHistory",
     "PushPlan",
     "RemoteRepo",
     "Uploaded",
@@ -33,11 +34,14 @@ __all__ = [
     "deletion_unasked",
     "file_refusal",
     "files_to_compare",
+    "history_of",
+    "overwrite_refusal",
     "plan_push",
     "target_branch",
     "target_repo",
     "unconfirmed",
     "visibility_refusal",
+    "with_pushed",
 ]
 
 IGNORE_FILE = ".hfignore"
@@ -56,6 +60,9 @@ _FORBIDDEN_IN_BRANCHES = re.compile(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{|//|\.loc
 _MAX_BRANCH = 200
 _MAX_NAMED = 3
 _CONFIG = "config.json"
+_PUSHED = "pushed_commits"
+"""Field of a manifest: the commits that pushes of the workspace made or found to hold what it holds."""
+_MAX_PUSHED = 100
 
 # Not whole, but nothing of it is broken: an adapter, a tokenizer of its own, a model to be finished later.
 _INCOMPLETE = frozenset(
@@ -99,6 +106,23 @@ class Uploaded:
     commit: str
     url: str
     log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PushHistory:
+    """Which commits a workspace is built on: what it came from, and what it pushed itself.
+
+    Attributes:
+        repo: `ORG/NAME` it came from; None where that is not known.
+        commits: 40 hex each.
+    """
+
+    repo: str | None = None
+    commits: frozenset[str] = frozenset()
+
+    def is_of(self, repo_id: RepoId) -> bool:
+        """Whether the workspace came from this repository; the Hub does not tell capitals from small."""
+        return self.repo is not None and self.repo.casefold() == str(repo_id).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +312,38 @@ def _named(paths: Sequence[str]) -> str:
     """The first few of them."""
     more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
     return ", ".join(f"'{path}'" for path in paths[:_MAX_NAMED]) + more
+
+
+def overwrite_refusal(
+    history: PushHistory, repo_id: RepoId, branch: str, head: str | None
+) -> MlxkError | None:
+    """Why a branch is not to be made what a workspace is: others changed it since the workspace was made."""
+    if head is None or not history.is_of(repo_id) or head in history.commits:
+        return None
+    return MlxkError(
+        ErrorKind.PUSH_FAILED,
+        f"'{repo_id}', branch {branch}, is at {head[:8]}, which this workspace did not come from: "
+        "the push would undo what others changed.",
+        hint=f"see what differs with --dry-run, or `mlxk clone {repo_id}` again; --overwrite goes ahead",
+    )
+
+
+def history_of(manifest: Manifest) -> PushHistory:
+    """The commits a workspace's manifest names; it comes from anywhere, so what is no commit is left out."""
+    found = (manifest.source_revision, *_pushed(manifest))
+    return PushHistory(manifest.source_repo, frozenset(commit for commit in found if commit))
+
+
+def with_pushed(manifest: Manifest, commit: str) -> Manifest:
+    """The manifest with one more pushed commit, the latest last; the content hash does not cover it."""
+    commits = [*(known for known in _pushed(manifest) if known != commit), commit][-_MAX_PUSHED:]
+    return replace(manifest, extra={**manifest.extra, _PUSHED: commits})
+
+
+def _pushed(manifest: Manifest) -> list[str]:
+    kept = manifest.extra.get(_PUSHED)
+    commits = kept if isinstance(kept, list) else []
+    return [commit for commit in commits if isinstance(commit, str) and is_commit(commit)]
 
 
 def damage(report: HealthReport) -> tuple[Finding, ...]:
