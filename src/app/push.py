@@ -10,6 +10,7 @@ from mlxk.app.push_folder import (
     WorkspaceHealth,
     incomplete,
     refuse_damaged,
+    refuse_secrets,
     workspace_health,
 )
 from mlxk.app.push_guards import agree_to_deletions, note_pushed, objection
@@ -162,11 +163,15 @@ class Push:
         repo_id, branch = target_repo(request.repo), target_branch(request.branch)
         _check_wishes(request)
         local = self._check.look(request.folder)
+        suspicions = self._check.suspicions(local)
+        suspected = tuple(found.warning for found in suspicions)
         if request.mode is PushMode.CHECK_ONLY:
-            return _checked(local, repo_id, branch, self._uploader.url(repo_id), self._check.warnings(local))
+            return _checked(local, repo_id, branch, self._uploader.url(repo_id), suspected)
         refuse_damaged(local)
+        if request.visibility is Visibility.PUBLIC:
+            refuse_secrets(suspicions)
         self._uploader.check_token(repo_id)
-        warnings = (*self._check.warnings(local), *incomplete(local))
+        warnings = (*suspected, *incomplete(local))
         for warning in warnings:
             notice(warning)
         assert request.visibility is not None  # as `_check_wishes` saw

@@ -400,7 +400,8 @@ class PushFolders(Protocol):
         """The folder that a person typed, as a path or as the name of a workspace.
 
         Raises:
-            InvalidInput: it lies in the model cache, or is no directory.
+            InvalidInput: it lies in the model cache, holds what is nobody's model (the cache, tokens, a home
+                directory), or is no directory.
             MlxkError: (`WORKSPACE_NOT_FOUND`) there is none; (`PERMISSION`) it cannot be read.
         """
 
@@ -410,6 +411,9 @@ class PushFolders(Protocol):
         Raises:
             InvalidInput: its `.hfignore` cannot be used; the message says why.
         """
+
+    def folder_links(self, folder: Path) -> Sequence[str]:
+        """Links below a folder that lead to folders, wherever these are; paths relative to it, sorted."""
 
     def history(self, folder: Path) -> PushHistory:
         """The commits a folder is built on, as its manifest says; an empty one without a manifest."""

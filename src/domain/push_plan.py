@@ -248,8 +248,17 @@ def target_branch(text: str) -> str:
     return text
 
 
-def file_refusal(files: Sequence[FileFact]) -> InvalidInput | None:
-    """Why these files cannot be pushed: there are none, or one has a name or a link that cannot go."""
+def file_refusal(files: Sequence[FileFact], folder_links: Sequence[str] = ()) -> InvalidInput | None:
+    """Why these files cannot be pushed: there are none, or one has a name or a link that cannot go.
+
+    A linked folder is no better than a broken link: nothing behind it would go, and what the Hub has under
+    its name would be deleted.
+    """
+    for path in folder_links[:1]:
+        return InvalidInput(
+            f"'{path}' is a link that leads to a folder.",
+            hint="replace it by the folder it leads to, or list it in .hfignore",
+        )
     if not files:
         return InvalidInput(
             "There is nothing to push: the folder is empty, or everything in it is ignored.",
