@@ -15,7 +15,7 @@ from mlxk.domain.errors import AmbiguousMatch, ErrorKind, MlxkError, ModelNotFou
 from mlxk.domain.model import Invalid, ModelRecord, Source
 from mlxk.domain.naming import is_cache_directory, is_commit_prefix, name_of
 
-__all__ = ["HuggingFaceCache", "cache_root"]
+__all__ = ["HuggingFaceCache", "cache_root", "private_places"]
 
 _DEFAULT_REF = "main"
 _MAX_REF_BYTES = 1024
@@ -50,9 +50,30 @@ def cache_root(environ: Mapping[str, str]) -> Path | None:
         ) from error
 
 
-def _default_root(environ: Mapping[str, str]) -> str | None:
+def private_places(environ: Mapping[str, str]) -> dict[str, Path]:
+    """Where things of this user are that belong to no model, by what they are called; they need not exist.
+
+    The home directory, the Hub library's own (`HF_HOME`), and its token files: `HF_TOKEN_PATH`, else
+    `$HF_HOME/token`, and `stored_tokens` beside it (`huggingface_hub.constants`).
+    """
+    hub_home = _hub_home(environ)
+    token = _expand(environ.get("HF_TOKEN_PATH") or f"{hub_home or '~'}/token", environ)
+    found = {
+        "your home directory": _expand("~", environ),
+        "the directory of the Hub's client (HF_HOME)": hub_home,
+        "your Hub token": token,
+        "your Hub tokens": token and f"{os.path.dirname(token) or '.'}/stored_tokens",  # noqa: PTH120 - any text
+    }
+    return {name: Path(place) for name, place in found.items() if place}
+
+
+def _hub_home(environ: Mapping[str, str]) -> str | None:
     caches = environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = _expand(environ.get("HF_HOME") or f"{caches}/huggingface", environ)
+    return _expand(environ.get("HF_HOME") or f"{caches}/huggingface", environ)
+
+
+def _default_root(environ: Mapping[str, str]) -> str | None:
+    home = _hub_home(environ)
     return None if home is None else _expand(f"{home}/hub", environ)
 
 

@@ -1,14 +1,24 @@
 """Folders to be pushed: finding them, and which of their files the ignore rules leave out."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mlxk.adapters.bounded_read import describe, read_bounded
+from mlxk.adapters.workspace_manifest import read_manifest, replace_manifest
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
+from mlxk.domain.manifest import Refusal
 from mlxk.domain.model import Invalid, ModelRecord, Source
-from mlxk.domain.push_plan import ALWAYS_IGNORED, IGNORE_FILE, USUALLY_IGNORED
+from mlxk.domain.push_plan import (
+    ALWAYS_IGNORED,
+    IGNORE_FILE,
+    USUALLY_IGNORED,
+    PushHistory,
+    history_of,
+    with_pushed,
+)
 from mlxk.domain.secrets import MAX_SCANNED
 
 if TYPE_CHECKING:
@@ -25,17 +35,22 @@ class DiskPushFolders:
     Args:
         cache: the model cache, which nothing is pushed from; None when there is none.
         home: the workspace home, for names that are no paths; None when there is none.
+        private: what no pushed folder may hold, by what it is called.
     """
 
-    def __init__(self, cache: Path | None, home: Path | None) -> None:
+    def __init__(
+        self, cache: Path | None, home: Path | None, private: Mapping[str, Path] = MappingProxyType({})
+    ) -> None:
         self._cache = cache
         self._home = home
+        self._private = private
 
     def find(self, typed: str) -> ModelRecord:
         """The folder that a person typed: a path, else the name of a workspace in the home.
 
         Raises:
-            InvalidInput: it lies in the model cache, or is no directory.
+            InvalidInput: it lies in the model cache, holds what is nobody's model (the cache, tokens, a home
+                directory), or is no directory.
             MlxkError: (`WORKSPACE_NOT_FOUND`) there is none; (`PERMISSION`) it cannot be read.
         """
         if "\0" in typed:
@@ -64,6 +79,11 @@ class DiskPushFolders:
                 f"'{typed}' cannot be read: {describe(error)}.",
                 hint="check its permissions",
             ) from error
+        if held := self._held(path):
+            raise InvalidInput(
+                f"'{typed}' is, or holds, {held}; it is not pushed.",
+                hint="give the folder of one model, which holds its config.json",
+            )
         return ModelRecord(str(path), str(path), Source.WORKSPACE, display_name=typed)
 
     def ignored(self, folder: Path, paths: Iterable[str]) -> Collection[str]:
@@ -74,6 +94,38 @@ class DiskPushFolders:
         """
         rules = _rules(folder)
         return frozenset(path for path in paths if rules.match_file(path))
+
+    def folder_links(self, folder: Path) -> Sequence[str]:
+        """Links below a folder that lead to folders, wherever these are; paths relative to it, sorted."""
+        return sorted(
+            os.path.relpath(f"{place}/{name}", folder)
+            for place, folders, _ in os.walk(folder)
+            for name in folders
+            if os.path.islink(f"{place}/{name}")  # noqa: PTH114 - names may be any bytes
+        )
+
+    def history(self, folder: Path) -> PushHistory:
+        """The commits a folder is built on, as its manifest says; an empty one without a manifest."""
+        manifest = read_manifest(str(folder))
+        return PushHistory() if isinstance(manifest, Refusal) else history_of(manifest)
+
+    def note_pushed(self, folder: Path, commit: str) -> None:
+        """Let a folder's manifest, if it has one, say that this commit holds what the folder holds.
+
+        Raises:
+            MlxkError: (`PERMISSION`) the manifest cannot be written; the old one stays.
+        """
+        manifest = read_manifest(str(folder))
+        if isinstance(manifest, Refusal):
+            return
+        try:
+            replace_manifest(str(folder), manifest, with_pushed(manifest, commit))
+        except OSError as error:
+            raise MlxkError(
+                ErrorKind.PERMISSION,
+                f"The manifest of {folder} cannot be written: {describe(error)}.",
+                hint="check the permissions of the directory",
+            ) from error
 
     def text(self, folder: Path, path: str) -> str:
         """What a small file holds, as far as it is text; empty where it cannot be read."""
@@ -89,6 +141,12 @@ class DiskPushFolders:
             return self._home / typed
         return path
 
+    def _held(self, folder: Path) -> str | None:
+        if os.path.realpath(folder) == "/":
+            return "the whole file system"
+        places = {**self._private, **({"the model cache": self._cache} if self._cache else {})}
+        return next((name for name, place in places.items() if _holds(folder, place)), None)
+
     def _is_cached(self, path: Path) -> bool:
         if self._cache is None:
             return False
@@ -96,6 +154,17 @@ class DiskPushFolders:
         return any(
             place == cache or place.startswith(f"{cache}/") for place in (os.path.realpath(path), str(path))
         )
+
+
+def _holds(folder: Path, place: Path) -> bool:
+    """Whether a place exists and is a folder, or lies in it, by whatever spelling and links."""
+    try:
+        inside = folder.stat()
+        real = Path(os.path.realpath(place, strict=True))
+        chain = {place.absolute(), *place.absolute().parents, real, *real.parents}
+        return any(os.path.samestat(ancestor.stat(), inside) for ancestor in chain)
+    except OSError:
+        return False
 
 
 def _rules(folder: Path) -> "GitIgnoreSpec":

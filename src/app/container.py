@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlxk.adapters.bundled import BundledModels
-from mlxk.adapters.hf_cache import HuggingFaceCache, cache_root
+from mlxk.adapters.hf_cache import HuggingFaceCache, cache_root, private_places
 from mlxk.adapters.host import ThisMachine
 from mlxk.adapters.snapshot_facts import SnapshotReader
 from mlxk.adapters.workspace_integrity import DiskIntegrity
@@ -153,6 +153,7 @@ class Container(containers.DeclarativeContainer):
         _later("mlxk.adapters.push_folders", "DiskPushFolders"),
         cache_directory,
         settings.provided.workspace_home,
+        providers.Singleton(private_places, environ),
     )
     redactor = providers.Singleton(_later("mlxk.app.logs", "redactor_for"), environ)
 

@@ -10,14 +10,18 @@ from mlxk.app.push_folder import (
     WorkspaceHealth,
     incomplete,
     refuse_damaged,
+    refuse_secrets,
     workspace_health,
 )
+from mlxk.app.push_guards import agree_to_deletions, note_pushed, objection
+from mlxk.app.push_target import PushTarget, PushTargets
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError, ModelNotFound
 from mlxk.domain.hub import DEFAULT_REVISION, HubFile
 from mlxk.domain.naming import RepoId
-from mlxk.domain.ports import FactReader, Hub, HubUploader, Progress, PushFolders, Verifier
+from mlxk.domain.ports import Confirmer, FactReader, Hub, HubUploader, Progress, PushFolders, Verifier
 from mlxk.domain.push_plan import (
     IGNORE_FILE,
+    PushHistory,
     PushPlan,
     Uploaded,
     Visibility,
@@ -26,7 +30,6 @@ from mlxk.domain.push_plan import (
     target_branch,
     target_repo,
     unconfirmed,
-    visibility_refusal,
 )
 
 __all__ = [
@@ -56,6 +59,7 @@ class PushRequest:
         visibility: what the repository must be, or become; None only to check.
         create: make the repository or the branch where it does not exist.
         message: of the commit; None for one that names the folder.
+        overwrite: push although the branch has commits this workspace did not come from.
     """
 
     folder: str
@@ -65,6 +69,7 @@ class PushRequest:
     create: bool = False
     branch: str = DEFAULT_REVISION
     message: str | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,22 +118,6 @@ class PushResult:
     would_create_branch: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where it goes, as it is before the push.
-
-    Attributes:
-        head: the commit to compare with: the branch's, or `main`'s where the branch is yet to be made.
-    """
-
-    repo_id: RepoId
-    branch: str
-    visibility: Visibility
-    head: str | None
-    new_repo: bool
-    new_branch: bool
-
-
 class Push:
     """Pushes folders to the Hub.
 
@@ -150,73 +139,60 @@ class Push:
         self._verifier = verifier
         self._hub = hub
         self._uploader = uploader
+        self._targets = PushTargets(uploader)
         self._redact = redact
 
     def __call__(
-        self, request: PushRequest, progress: Progress, notice: Callable[[str], object]
+        self,
+        request: PushRequest,
+        progress: Progress,
+        notice: Callable[[str], object],
+        confirm: Confirmer,
     ) -> PushResult:
         """Check the folder, compare it with the branch, and upload what differs.
 
         Args:
             notice: hears warnings before anything is uploaded, and what was created.
+            confirm: is asked before files are deleted on an existing branch.
 
         Raises:
             InvalidInput: the request, or something in the folder, cannot be used.
             MlxkError: as the ports say; (`REPO_NOT_FOUND`) also where the branch does not exist.
+            Interrupted: the user does not want files to be deleted.
         """
         repo_id, branch = target_repo(request.repo), target_branch(request.branch)
         _check_wishes(request)
         local = self._check.look(request.folder)
+        suspicions = self._check.suspicions(local)
+        suspected = tuple(found.warning for found in suspicions)
         if request.mode is PushMode.CHECK_ONLY:
-            return _checked(local, repo_id, branch, self._uploader.url(repo_id), self._check.warnings(local))
+            return _checked(local, repo_id, branch, self._uploader.url(repo_id), suspected)
         refuse_damaged(local)
+        if request.visibility is Visibility.PUBLIC:
+            refuse_secrets(suspicions)
         self._uploader.check_token(repo_id)
-        warnings = (*self._check.warnings(local), *incomplete(local))
+        warnings = (*suspected, *incomplete(local))
         for warning in warnings:
             notice(warning)
-        target = self._target(request, repo_id, branch)
+        assert request.visibility is not None  # as `_check_wishes` saw
+        target = self._targets.find(repo_id, branch, request.visibility, create=request.create)
         plan = self._plan(local, target, progress)
         blank = _blank(local, target, self._uploader.url(repo_id), warnings)
+        against = self._objection(request, local, target, plan)
         if request.mode is PushMode.DRY_RUN:
-            return _would(blank, plan, target)
+            return _would(blank, plan, target, against, notice)
         if plan.empty and not (target.new_repo or target.new_branch):
-            return _unchanged(blank)
-        self._prepare(target, notice)
+            return self._noted(_unchanged(blank), local, target, target.head, notice)
+        if against is not None:
+            raise against
+        if not target.new_branch:
+            agree_to_deletions(plan, repo_id, branch, confirm)
+        self._targets.prepare(target, notice)
         done = self._upload(local, target, plan, request)
-        return self._done(blank, local, plan, target, done)
+        result = self._done(blank, local, plan, target, done)
+        return self._noted(result, local, target, result.commit_sha or target.head, notice)
 
-    def _target(self, request: PushRequest, repo_id: RepoId, branch: str) -> _Target:
-        """Where it goes, once it is seen that it may."""
-        assert request.visibility is not None
-        repo = self._uploader.look(repo_id)
-        if repo is None:
-            if not request.create:
-                raise MlxkError(
-                    ErrorKind.REPO_NOT_FOUND,
-                    f"The Hub has no repository '{repo_id}' that this token can see.",
-                    hint="check the spelling, or add --create to make it",
-                )
-            return _Target(
-                repo_id,
-                branch,
-                request.visibility,
-                None,
-                new_repo=True,
-                new_branch=branch != DEFAULT_REVISION,
-            )
-        if refusal := visibility_refusal(repo, request.visibility, self._uploader.url(repo_id)):
-            raise refusal
-        new_branch = branch not in repo.branches
-        if new_branch and not request.create:
-            raise MlxkError(
-                ErrorKind.REPO_NOT_FOUND,
-                f"'{repo_id}' has no branch '{branch}'.",
-                hint="check the spelling, or add --create to make it",
-            )
-        head = repo.branches.get(branch) or repo.branches.get(DEFAULT_REVISION)
-        return _Target(repo_id, branch, request.visibility, head, new_repo=False, new_branch=new_branch)
-
-    def _plan(self, local: PushedFolder, target: _Target, progress: Progress) -> PushPlan:
+    def _plan(self, local: PushedFolder, target: PushTarget, progress: Progress) -> PushPlan:
         remote: tuple[HubFile, ...] = ()
         if target.head is not None:
             remote = self._hub.describe(target.repo_id, target.head).files
@@ -225,25 +201,31 @@ class Push:
         ignored = self._folders.ignored(local.folder, [file.path for file in remote])
         return plan_push(local.files, remote, ignored, verdicts)
 
-    def _prepare(self, target: _Target, notice: Callable[[str], object]) -> None:
-        """Make repository and branch where they are missing."""
-        if target.new_repo:
-            self._uploader.create_repo(target.repo_id, target.visibility)
-            self._check_created(target)
-            notice(f"Created the {target.visibility.value} repository {target.repo_id}.")
-        if target.new_branch:
-            self._uploader.create_branch(target.repo_id, target.branch)
-            notice(f"Created the branch {target.branch}.")
+    def _objection(
+        self, request: PushRequest, local: PushedFolder, target: PushTarget, plan: PushPlan
+    ) -> MlxkError | None:
+        history = PushHistory() if request.overwrite else self._folders.history(local.folder)
+        head = None if target.new_branch else target.head
+        return objection(plan, local.files, history, target.repo_id, target.branch, head)
 
-    def _check_created(self, target: _Target) -> None:
-        """Someone else may have made the repository in the same moment, with another visibility."""
-        repo = self._uploader.look(target.repo_id)
-        url = self._uploader.url(target.repo_id)
-        if repo is not None and (refusal := visibility_refusal(repo, target.visibility, url)):
-            raise refusal
+    def _noted(
+        self,
+        result: PushResult,
+        local: PushedFolder,
+        target: PushTarget,
+        commit: str | None,
+        notice: Callable[[str], object],
+    ) -> PushResult:
+        """The result, once the workspace remembers the commit that holds what it holds."""
+        if commit is None:
+            return result
+        problems = note_pushed(self._folders, local.folder, target.repo_id, commit)
+        for problem in problems:
+            notice(problem)
+        return replace(result, warnings=(*result.warnings, *problems))
 
     def _upload(
-        self, local: PushedFolder, target: _Target, plan: PushPlan, request: PushRequest
+        self, local: PushedFolder, target: PushTarget, plan: PushPlan, request: PushRequest
     ) -> Uploaded | None:
         if plan.empty:  # a new branch that holds it all
             return None
@@ -267,7 +249,12 @@ class Push:
             ) from unknown
 
     def _done(
-        self, blank: PushResult, local: PushedFolder, plan: PushPlan, target: _Target, done: Uploaded | None
+        self,
+        blank: PushResult,
+        local: PushedFolder,
+        plan: PushPlan,
+        target: PushTarget,
+        done: Uploaded | None,
     ) -> PushResult:
         created = replace(blank, created_repo=target.new_repo)
         if done is None or done.commit == target.head:
@@ -284,7 +271,7 @@ class Push:
             hf_logs=tuple(map(self._redact, done.log)),
         )
 
-    def _confirm(self, local: PushedFolder, plan: PushPlan, target: _Target, commit: str) -> None:
+    def _confirm(self, local: PushedFolder, plan: PushPlan, target: PushTarget, commit: str) -> None:
         """See that the commit holds what was sent: the Hub leaves out what its own `.gitignore` matches."""
         try:
             there = self._hub.describe(target.repo_id, commit).files
@@ -318,7 +305,7 @@ def _in_words(plan: PushPlan) -> str:
     return f"{len(plan.added)} added, {len(plan.modified)} modified, {len(plan.deleted)} deleted"
 
 
-def _blank(local: PushedFolder, target: _Target, url: str, warnings: tuple[str, ...]) -> PushResult:
+def _blank(local: PushedFolder, target: PushTarget, url: str, warnings: tuple[str, ...]) -> PushResult:
     """The result of a push that has done nothing yet."""
     return PushResult(
         repo_id=str(target.repo_id),
@@ -346,11 +333,22 @@ def _unchanged(blank: PushResult) -> PushResult:
     )
 
 
-def _would(blank: PushResult, plan: PushPlan, target: _Target) -> PushResult:
+def _would(
+    blank: PushResult,
+    plan: PushPlan,
+    target: PushTarget,
+    against: MlxkError | None,
+    notice: Callable[[str], object],
+) -> PushResult:
+    warnings = blank.warnings
+    if against is not None:
+        warnings = (*warnings, f"This push would be refused: {against.message}")
+        notice(warnings[-1])
     new = "repository" if target.new_repo else "branch" if target.new_branch else None
     first = f"create the {new} and " if new else ""
     return replace(
         blank,
+        warnings=warnings,
         no_changes=plan.empty and new is None,
         message=f"Would {first}push to {target.repo_id}, branch {target.branch}: {_in_words(plan)}.",
         dry_run=True,
@@ -366,7 +364,7 @@ def _would(blank: PushResult, plan: PushPlan, target: _Target) -> PushResult:
 def _checked(
     local: PushedFolder, repo_id: RepoId, branch: str, url: str, warnings: tuple[str, ...]
 ) -> PushResult:
-    target = _Target(repo_id, branch, Visibility.PRIVATE, None, new_repo=False, new_branch=False)
+    target = PushTarget(repo_id, branch, Visibility.PRIVATE, None, new_repo=False, new_branch=False)
     return replace(
         _blank(local, target, url, warnings),
         no_changes=None,

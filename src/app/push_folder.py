@@ -1,5 +1,6 @@
 """The folder of a push: what of it would go, what is wrong with that, and what others should not see."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mlxk.domain.health import HealthReport, assess
 from mlxk.domain.model import WHOLE_MODEL, FileFact, Invalid, ModelRecord, SnapshotFacts
 from mlxk.domain.ports import FactReader, PushFolders
 from mlxk.domain.push_plan import IGNORE_FILE, damage, file_refusal
-from mlxk.domain.secrets import looks_private, may_hold_text, secret_in
+from mlxk.domain.secrets import Suspicion, may_hold_text, suspicion
 
 __all__ = [
     "ConfigCheck",
@@ -23,6 +24,7 @@ __all__ = [
     "WorkspaceHealth",
     "incomplete",
     "refuse_damaged",
+    "refuse_secrets",
     "workspace_health",
 ]
 
@@ -68,11 +70,16 @@ class WorkspaceHealth:
 
 @dataclass(frozen=True, slots=True)
 class PushedFolder:
-    """The folder, without what is ignored."""
+    """The folder, without what is ignored.
+
+    Attributes:
+        folder_links: links to folders; what these hold is not among the files.
+    """
 
     record: ModelRecord
     facts: SnapshotFacts
     report: HealthReport
+    folder_links: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[FileFact, ...]:
@@ -101,11 +108,13 @@ class FolderCheck:
         record = self._folders.find(typed)
         facts = self._reader.facts(record)
         names = [file.path for file in facts.files] + [name for name, _ in facts.unreadable]
-        folders = [f"{name}/" for name, _ in facts.unreadable]
+        links = self._folders.folder_links(Path(record.path))
+        names += links
+        folders = [f"{name}/" for name in (*links, *(name for name, _ in facts.unreadable))]
         ignored = set(self._folders.ignored(Path(record.path), [*names, *folders])) - {WHOLE_MODEL}
         kept = replace(
             facts,
-            files=tuple(file for file in facts.files if file.path not in ignored),
+            files=tuple(file for file in facts.files if ignored.isdisjoint((file.path, f"{file.path}/"))),
             documents={path: found for path, found in facts.documents.items() if path not in ignored},
             unreadable=tuple(
                 (path, why)
@@ -113,38 +122,48 @@ class FolderCheck:
                 if path == WHOLE_MODEL or ignored.isdisjoint((path, f"{path}/"))
             ),
         )
-        return PushedFolder(record, kept, assess(kept))
+        folder_links = tuple(link for link in links if ignored.isdisjoint((link, f"{link}/")))
+        return PushedFolder(record, kept, assess(kept), folder_links)
 
-    def warnings(self, local: PushedFolder) -> tuple[str, ...]:
+    def suspicions(self, local: PushedFolder) -> tuple[Suspicion, ...]:
         """What looks as if others should not have it."""
         return tuple(
-            f"'{file.path}' {what}; list it in {IGNORE_FILE} if others should not have it."
+            found
             for file in local.files
-            if file.readable and (what := self._secret(local.folder, file))
+            if file.readable and (found := suspicion(file.path, self._text(local.folder, file)))
         )
 
-    def _secret(self, folder: Path, file: FileFact) -> str | None:
-        found = (
-            secret_in(self._folders.text(folder, file.path)) if may_hold_text(file.path, file.size) else None
-        )
-        if found:
-            return f"holds what looks like {found}"
-        return "looks like a secret by its name" if looks_private(file.path) else None
+    def _text(self, folder: Path, file: FileFact) -> str:
+        return self._folders.text(folder, file.path) if may_hold_text(file.path, file.size) else ""
 
 
 def refuse_damaged(local: PushedFolder) -> None:
     """See that nobody gets broken files.
 
     Raises:
-        InvalidInput: there are none, or something in them is broken.
+        InvalidInput: there are none, some lie behind a linked folder, or something in them is broken.
     """
-    if (refusal := file_refusal(local.files)) is not None:
+    if (refusal := file_refusal(local.files, local.folder_links)) is not None:
         raise refusal
     for first in damage(local.report)[:1]:
         raise InvalidInput(
             f"The files are damaged, and nothing was pushed: {first.message}.",
             hint=f"{first.remedy.value}; --check-only shows everything that is wrong",
         )
+
+
+def refuse_secrets(suspicions: Sequence[Suspicion]) -> None:
+    """See that no secret is shown to everyone.
+
+    Raises:
+        InvalidInput: one is certain to be in a file; the message does not repeat it.
+    """
+    for found in suspicions:
+        if found.certain:
+            raise InvalidInput(
+                f"'{found.path}' holds {found.what}, and --public would show it to everyone.",
+                hint=f"take it out, or list the file in {IGNORE_FILE}; revoke what others may have seen",
+            )
 
 
 def incomplete(local: PushedFolder) -> tuple[str, ...]:

@@ -32,14 +32,31 @@ def command(
     ],
     private: Annotated[
         bool,
-        typer.Option("--private", help="The repository is private, or is made so.", show_default=False),
+        typer.Option(
+            "--private", help="A new repository is private; a public one is refused.", show_default=False
+        ),
     ] = False,
     public: Annotated[
-        bool, typer.Option("--public", help="Everyone may have these files.", show_default=False)
+        bool,
+        typer.Option(
+            "--public", help="Everyone may have these files; a private one is refused.", show_default=False
+        ),
     ] = False,
     create: Annotated[
         bool,
         typer.Option("--create", help="Make the repository or branch if it is missing.", show_default=False),
+    ] = False,
+    delete: Annotated[
+        bool,
+        typer.Option(
+            "--delete", help="Delete there what the folder lacks, without asking.", show_default=False
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Undo commits that the workspace did not come from.", show_default=False
+        ),
     ] = False,
     branch: Annotated[str, typer.Option(metavar="BRANCH", help="The branch to push to.")] = "main",
     commit: Annotated[
@@ -58,6 +75,7 @@ def command(
 ) -> None:
     """Upload a folder to the Hub, so that a branch holds exactly what the folder holds."""
     from mlxk.app.push import PushRequest
+    from mlxk.cli.confirm import confirmer_for
     from mlxk.cli.output.progress import progress_for
     from mlxk.cli.output.push import print_push
     from mlxk.cli.output.terminal import printable
@@ -72,12 +90,16 @@ def command(
         create=create,
         branch=branch,
         message=commit,
+        overwrite=overwrite,
     )
     invocation.configure_logs()
     if invocation.quiet:  # the Hub's client draws bars of its own
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     result = invocation.container.push()(
-        request, progress_for(invocation), lambda text: invocation.notice(printable(text))
+        request,
+        progress_for(invocation),
+        lambda text: invocation.notice(printable(text)),
+        confirmer_for(invocation, agreed=delete),
     )
     if check_only:
         for warning in result.warnings:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlxk.domain.memory import MemoryFacts
     from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts, WorkspaceState
     from mlxk.domain.naming import RepoId
-    from mlxk.domain.push_plan import PushPlan, RemoteRepo, Uploaded, Visibility
+    from mlxk.domain.push_plan import PushHistory, PushPlan, RemoteRepo, Uploaded, Visibility
     from mlxk.domain.quantization import Packing
     from mlxk.domain.removal import Removal, RepoContents
     from mlxk.domain.staging import Sentinel, StagingState
@@ -413,7 +413,8 @@ class PushFolders(Protocol):
         """The folder that a person typed, as a path or as the name of a workspace.
 
         Raises:
-            InvalidInput: it lies in the model cache, or is no directory.
+            InvalidInput: it lies in the model cache, holds what is nobody's model (the cache, tokens, a home
+                directory), or is no directory.
             MlxkError: (`WORKSPACE_NOT_FOUND`) there is none; (`PERMISSION`) it cannot be read.
         """
 
@@ -422,6 +423,19 @@ class PushFolders(Protocol):
 
         Raises:
             InvalidInput: its `.hfignore` cannot be used; the message says why.
+        """
+
+    def folder_links(self, folder: Path) -> Sequence[str]:
+        """Links below a folder that lead to folders, wherever these are; paths relative to it, sorted."""
+
+    def history(self, folder: Path) -> PushHistory:
+        """The commits a folder is built on, as its manifest says; an empty one without a manifest."""
+
+    def note_pushed(self, folder: Path, commit: str) -> None:
+        """Let a folder's manifest, if it has one, say that this commit holds what the folder holds.
+
+        Raises:
+            MlxkError: (`PERMISSION`) the manifest cannot be written; the old one stays.
         """
 
     def text(self, folder: Path, path: str) -> str:

@@ -6,14 +6,15 @@ match, and `.gitattributes`, which the Hub itself writes.
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
+from mlxk.domain.files import FileRole, role_of
 from mlxk.domain.findings import Code, Finding
 from mlxk.domain.health import HealthReport
 from mlxk.domain.hub import HubFile, is_commit, name_problem, revision_problem
-from mlxk.domain.manifest import DEFAULT_EXCLUDE_PATTERNS, MANIFEST_NAME
+from mlxk.domain.manifest import DEFAULT_EXCLUDE_PATTERNS, MANIFEST_NAME, Manifest
 from mlxk.domain.model import FileFact
 from mlxk.domain.naming import RepoId
 from mlxk.domain.verification import Digest, FileVerdict, Outcome
@@ -22,18 +23,25 @@ __all__ = [
     "ALWAYS_IGNORED",
     "IGNORE_FILE",
     "USUALLY_IGNORED",
+    "PushHistory",
     "PushPlan",
     "RemoteRepo",
     "Uploaded",
     "Visibility",
     "damage",
+    "deletion_question",
+    "deletion_refusal",
+    "deletion_unasked",
     "file_refusal",
     "files_to_compare",
+    "history_of",
+    "overwrite_refusal",
     "plan_push",
     "target_branch",
     "target_repo",
     "unconfirmed",
     "visibility_refusal",
+    "with_pushed",
 ]
 
 IGNORE_FILE = ".hfignore"
@@ -50,6 +58,11 @@ ALWAYS_IGNORED = (
 _KEPT_ON_THE_HUB = frozenset({".gitattributes"})
 _FORBIDDEN_IN_BRANCHES = re.compile(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{|//|\.lock(/|$)|(^|/)\.|^[-/]|[/.]$")
 _MAX_BRANCH = 200
+_MAX_NAMED = 3
+_CONFIG = "config.json"
+_PUSHED = "pushed_commits"
+"""Field of a manifest: the commits that pushes of the workspace made or found to hold what it holds."""
+_MAX_PUSHED = 100
 
 # Not whole, but nothing of it is broken: an adapter, a tokenizer of its own, a model to be finished later.
 _INCOMPLETE = frozenset(
@@ -93,6 +106,23 @@ class Uploaded:
     commit: str
     url: str
     log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PushHistory:
+    """Which commits a workspace is built on: what it came from, and what it pushed itself.
+
+    Attributes:
+        repo: `ORG/NAME` it came from; None where that is not known.
+        commits: 40 hex each.
+    """
+
+    repo: str | None = None
+    commits: frozenset[str] = frozenset()
+
+    def is_of(self, repo_id: RepoId) -> bool:
+        """Whether the workspace came from this repository; the Hub does not tell capitals from small."""
+        return self.repo is not None and self.repo.casefold() == str(repo_id).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +248,17 @@ def target_branch(text: str) -> str:
     return text
 
 
-def file_refusal(files: Sequence[FileFact]) -> InvalidInput | None:
-    """Why these files cannot be pushed: there are none, or one has a name or a link that cannot go."""
+def file_refusal(files: Sequence[FileFact], folder_links: Sequence[str] = ()) -> InvalidInput | None:
+    """Why these files cannot be pushed: there are none, or one has a name or a link that cannot go.
+
+    A linked folder is no better than a broken link: nothing behind it would go, and what the Hub has under
+    its name would be deleted.
+    """
+    for path in folder_links[:1]:
+        return InvalidInput(
+            f"'{path}' is a link that leads to a folder.",
+            hint="replace it by the folder it leads to, or list it in .hfignore",
+        )
     if not files:
         return InvalidInput(
             "There is nothing to push: the folder is empty, or everything in it is ignored.",
@@ -237,6 +276,83 @@ def file_refusal(files: Sequence[FileFact]) -> InvalidInput | None:
                 hint="rename it, or list it in .hfignore",
             )
     return None
+
+
+def deletion_refusal(plan: PushPlan, local: Iterable[FileFact]) -> InvalidInput | None:
+    """Why a plan is never carried out, whoever agrees: it takes from a model what makes it one.
+
+    That is its `config.json`, or weights where the folder has none to put in their place. Such a folder is
+    the wrong one.
+    """
+    lost = [path for path in plan.deleted if path == _CONFIG]
+    if not any(_is_weights(file.path) for file in local):
+        lost += [path for path in plan.deleted if _is_weights(path)]
+    if not lost:
+        return None
+    return InvalidInput(
+        f"The folder lacks {_named(lost)}, and the push would delete this on the Hub.",
+        hint="check that it is the right folder; what should stay on the Hub can be listed in .hfignore",
+    )
+
+
+def deletion_question(plan: PushPlan, repo_id: RepoId, branch: str) -> str:
+    """What to ask before files are deleted on the Hub."""
+    return f"Delete {_files(plan.deleted)} from {repo_id}, branch {branch}: {_named(plan.deleted)}?"
+
+
+def deletion_unasked(plan: PushPlan, repo_id: RepoId) -> InvalidInput:
+    """The error where files would be deleted on the Hub and nobody could be asked."""
+    return InvalidInput(
+        f"The folder lacks {_files(plan.deleted)} of '{repo_id}', which the push would delete: "
+        f"{_named(plan.deleted)}.",
+        hint="add --delete if they should go; --dry-run lists them, .hfignore keeps them",
+    )
+
+
+def _is_weights(path: str) -> bool:
+    return path.endswith(".gguf") or role_of(path) is FileRole.WEIGHTS
+
+
+def _files(paths: Sequence[str]) -> str:
+    return "1 file" if len(paths) == 1 else f"{len(paths)} files"
+
+
+def _named(paths: Sequence[str]) -> str:
+    """The first few of them."""
+    more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
+    return ", ".join(f"'{path}'" for path in paths[:_MAX_NAMED]) + more
+
+
+def overwrite_refusal(
+    history: PushHistory, repo_id: RepoId, branch: str, head: str | None
+) -> MlxkError | None:
+    """Why a branch is not to be made what a workspace is: others changed it since the workspace was made."""
+    if head is None or not history.is_of(repo_id) or head in history.commits:
+        return None
+    return MlxkError(
+        ErrorKind.PUSH_FAILED,
+        f"'{repo_id}', branch {branch}, is at {head[:8]}, which this workspace did not come from: "
+        "the push would undo what others changed.",
+        hint=f"see what differs with --dry-run, or `mlxk clone {repo_id}` again; --overwrite goes ahead",
+    )
+
+
+def history_of(manifest: Manifest) -> PushHistory:
+    """The commits a workspace's manifest names; it comes from anywhere, so what is no commit is left out."""
+    found = (manifest.source_revision, *_pushed(manifest))
+    return PushHistory(manifest.source_repo, frozenset(commit for commit in found if commit))
+
+
+def with_pushed(manifest: Manifest, commit: str) -> Manifest:
+    """The manifest with one more pushed commit, the latest last; the content hash does not cover it."""
+    commits = [*(known for known in _pushed(manifest) if known != commit), commit][-_MAX_PUSHED:]
+    return replace(manifest, extra={**manifest.extra, _PUSHED: commits})
+
+
+def _pushed(manifest: Manifest) -> list[str]:
+    kept = manifest.extra.get(_PUSHED)
+    commits = kept if isinstance(kept, list) else []
+    return [commit for commit in commits if isinstance(commit, str) and is_commit(commit)]
 
 
 def damage(report: HealthReport) -> tuple[Finding, ...]:

@@ -44,12 +44,12 @@ def test_what_differs_is_uploaded_and_what_is_gone_is_deleted(push: Pushing) -> 
     config.write_text(config.read_text() + "\n")
     (push.folder / "README.md").unlink(missing_ok=True)
     (push.folder / "old.txt").write_text("x")
-    push("--private").data  # noqa: B018 - it succeeds
+    push("--private", "--delete").data  # noqa: B018 - it succeeds
     (push.folder / "old.txt").unlink()
     same_size = push.folder / "new file [1].txt"
     same_size.write_text("NEW")
     dry = push("--private", "--dry-run").data
-    done = push("--private", "--commit", "Change it").data
+    done = push("--private", "--delete", "--commit", "Change it").data
     assert push.contents() == push.local()
     assert done["change_summary"] == {"added": 0, "modified": 1, "deleted": 1}
     assert done["uploaded_files_count"] == 1
@@ -226,5 +226,5 @@ def test_an_own_gitattributes_goes_and_is_then_known(push: Pushing) -> None:
 def test_an_organisation_one_may_write_to(push: Pushing) -> None:
     repository = push.server.repositories.add("org/shared", {"README.md": b"old"})
     repository.writers = frozenset({USER})
-    data = push("--public", repo="org/shared").data
+    data = push("--public", "--delete", repo="org/shared").data
     assert data["change_summary"]["modified"] + data["change_summary"]["deleted"] == 1

@@ -194,3 +194,66 @@ def test_for_people(push: Pushing, mlxk: Run, caplog: pytest.LogCaptureFixture) 
 def test_a_path_of_another_folder(push: Pushing, mlxk: Run, place: Place, folder: Path) -> None:
     folder.rename(place.workspaces / "named")
     refused(mlxk("push", "named", REPO, "--private", "--json"), "repo_not_found")
+
+
+@pytest.mark.parametrize("what", ["HF_HOME", "cache", "token", "stored_tokens", "home", "above home", "root"])
+def test_a_folder_that_holds_what_is_no_model(
+    push: Pushing, mlxk: Run, place: Place, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = push.folder / "x"
+    kept.mkdir()
+    (kept / "token").write_text("t")
+    (kept / "stored_tokens").write_text("t")
+    folder = push.folder
+    match what:
+        case "HF_HOME":
+            monkeypatch.setenv("HF_HOME", str(kept))
+        case "cache":
+            monkeypatch.setenv("HF_HUB_CACHE", str(kept))
+        case "token":
+            monkeypatch.setenv("HF_TOKEN_PATH", str(kept / "token"))
+        case "stored_tokens":
+            (kept / "token").unlink()
+            monkeypatch.setenv("HF_TOKEN_PATH", str(kept / "token"))
+        case "home" | "above home":
+            monkeypatch.setenv("HOME", str(folder if what == "home" else kept))
+        case _:
+            folder = Path("/")
+    for typed in (folder, place.work / "a-link"):
+        if typed != folder:
+            typed.symlink_to(folder)
+        refused(mlxk("push", str(typed), REPO, "--private", "--json"), "ValidationError", "is, or holds")
+    assert not push.server.traffic.all()
+
+
+SECRETS = ["my token is hf_" + "aB3dE6gH9j" * 4, "-----BEGIN PRIVATE KEY-----", "AKIA" + "Q3EGR7ZKLM2WPX5T"]
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_a_secret_is_not_shown_to_everyone(push: Pushing, text: str) -> None:
+    (push.folder / "notes.txt").write_text(text)
+    for mode in ((), ("--dry-run",), ("--create",)):
+        outcome = push("--public", *mode)
+        refused(outcome, "ValidationError", "'notes.txt'", "--public", ".hfignore")
+        assert text.split()[-1] not in outcome.out + outcome.err
+    assert not push.server.traffic.all()
+    (push.folder / ".hfignore").write_text("notes.txt")
+    refused(push("--public"), "repo_not_found")
+
+
+def test_a_placeholder_may_be_shown(push: Pushing) -> None:
+    (push.folder / "README.md").write_text("export HF_TOKEN=hf_" + "x" * 34)
+    refused(push("--public"), "repo_not_found")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_links_to_folders(push: Pushing, place: Place, inside: bool) -> None:
+    target = (push.folder if inside else place.work) / "data"
+    target.mkdir()
+    (target / "a.txt").write_text("x")
+    (push.folder / "sub").mkdir()
+    (push.folder / "sub" / "linked").symlink_to(target)
+    refused(push("--private"), "ValidationError", "'sub/linked'", "folder", ".hfignore")
+    for rule in ("linked", "linked/", "sub/"):
+        (push.folder / ".hfignore").write_text(rule)
+        refused(push("--private"), "repo_not_found")

@@ -8,7 +8,7 @@ from tests.contract.push.conftest import REPO, Pushing
 
 def test_someone_elses_repository(push: Pushing) -> None:
     head = push.server.repositories.add("eve/open", {"a": b"1"}).refs["main"]
-    outcome = push("--public", repo="eve/open")
+    outcome = push("--public", "--delete", repo="eve/open")
     assert (outcome.code, outcome.error["type"]) == (2, "access_denied")
     assert "write" in outcome.error["hint"]
     assert push.server.repositories.models["eve/open"].refs["main"] == head

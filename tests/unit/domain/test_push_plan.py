@@ -18,6 +18,9 @@ from mlxk.domain.push_plan import (
     RemoteRepo,
     Visibility,
     damage,
+    deletion_question,
+    deletion_refusal,
+    deletion_unasked,
     file_refusal,
     files_to_compare,
     plan_push,
@@ -165,3 +168,33 @@ def test_a_repository_must_be_as_visible_as_was_said(is_now: Visibility, asked: 
     if refusal is not None:
         assert f"--{is_now.value}" in (refusal.hint or "")
         assert "https://hub/o/n/settings" in (refusal.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("deleted", "here", "named"),
+    [
+        (("config.json",), ("model.safetensors",), "'config.json'"),
+        (("a.safetensors", "b.gguf"), ("config.json",), "'a.safetensors', 'b.gguf'"),
+        (("config.json", "m.safetensors"), (), "'config.json', 'm.safetensors'"),
+        (("adapters.safetensors",), ("README.md",), "'adapters.safetensors'"),
+        (("m.safetensors",), ("model-00001-of-00002.safetensors",), None),
+        (("sub/config.json", "README.md", "train.py"), ("config.json",), None),
+        ((), (), None),
+    ],
+)
+def test_what_makes_a_model_is_never_deleted(
+    deleted: tuple[str, ...], here: tuple[str, ...], named: str | None
+) -> None:
+    refusal = deletion_refusal(PushPlan(deleted=deleted), [FileFact(path, 1) for path in here])
+    assert (refusal is None) == (named is None)
+    assert refusal is None or f"lacks {named}, and" in refusal.message
+
+
+def test_a_question_counts_the_files_and_names_the_first() -> None:
+    one, many = PushPlan(deleted=("a",)), PushPlan(deleted=tuple("abcdef"))
+    assert deletion_question(one, RepoId("o/n"), "main") == "Delete 1 file from o/n, branch main: 'a'?"
+    question = deletion_question(many, RepoId("o/n"), "dev")
+    assert question == "Delete 6 files from o/n, branch dev: 'a', 'b', 'c' and 3 more?"
+    unasked = deletion_unasked(many, RepoId("o/n"))
+    assert "6 files of 'o/n'" in unasked.message
+    assert "--delete" in (unasked.hint or "")

@@ -1,8 +1,11 @@
 """What looks like a secret, and what a tokenizer's files only seem to be."""
 
+import base64
+import random
+
 import pytest
 
-from mlxk.domain.secrets import MAX_SCANNED, looks_private, may_hold_text, secret_in
+from mlxk.domain.secrets import MAX_SCANNED, Secret, looks_private, may_hold_text, secret_in
 
 
 @pytest.mark.parametrize(
@@ -38,10 +41,18 @@ def test_names_of_models_are_no_secrets(path: str) -> None:
         ("-----BEGIN PRIVATE KEY-----", "a private key"),
         ("-----BEGIN RSA PRIVATE KEY-----", "a private key"),
         ("-----BEGIN PGP PRIVATE KEY BLOCK-----", "a private key"),
+        ("aws_access_key_id = AKIA" + "Q3EGR7ZKLM2WPX5T", "an AWS access key"),
+        ("https://ghp_" + "a1B2c3D4e5f6" * 3 + "@github.com", "a GitHub token"),
+        ("github_pat_" + "11ABCDEFG0" * 2 + "_" + "a1B2c3D4e5" * 6, "a GitHub token"),
+        ("OPENAI_API_KEY=sk-" + "a1B2c3D4e5f6" * 4, "an API key"),
+        ("key: 'sk-proj-" + "a1B2-c3D4_e5f6" * 8 + "'", "an API key"),
+        ("SLACK=xoxb-" + "123456789012-abcDEFghi", "a Slack token"),
+        ('{"key": "AIza' + "Sy_a1B2c3D4e5F6-7" * 2 + 'x"}', "a Google API key"),
+        ("hf_" + "x" * 34 + " or hf_" + "a1B2c3D4e5" * 3, "a Hub token"),
     ],
 )
 def test_secrets_in_a_text_are_named_and_not_repeated(text: str, what: str) -> None:
-    assert secret_in(text) == what
+    assert secret_in(text) == Secret(what, certain=True)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +63,17 @@ def test_secrets_in_a_text_are_named_and_not_repeated(text: str, what: str) -> N
         "use your hf_token, as in hf_xxxxxxxx",
         "-----BEGIN PUBLIC KEY-----",
         "-----BEGIN CERTIFICATE-----",
+        "sk-learn-pipelines-and-their-many-estimators-for-2024",
+        "task-sk-" + "a1B2c3D4e5f6" * 4,
+        "AKIA",
+        "AIza",
+        "ghp_token",
+        "github_pat_",
+        "xoxb-your-token-goes-here",
+        "sk-...",
+        "AKIAABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        '{"vocab": {"sk": 1, "-": 2, "sk-": 3, "AKIA": 4, "xox": 5, "AIza": 6, "hf_": 7, "ghp_": 8}}',
+        "sha256:" + "0123456789abcdef" * 4,
     ],
 )
 def test_texts_about_secrets_hold_none(text: str) -> None:
@@ -64,3 +86,22 @@ def test_only_small_files_that_are_no_weights_are_read() -> None:
     assert not may_hold_text("notes.txt", MAX_SCANNED + 1)
     assert not may_hold_text("notes.txt", 0)
     assert not may_hold_text("model.safetensors", 100)
+
+
+@pytest.mark.parametrize("text", ["AKIAIOSFODNN7" + "EXAMPLE", "hf_" + "x" * 34, "ghp_" + "X" * 36])
+def test_a_placeholder_is_not_certain(text: str) -> None:
+    found = secret_in(text)
+    assert found is not None
+    assert not found.certain
+
+
+def test_the_files_of_a_tokenizer_hold_none() -> None:
+    """Megabytes of what looks random: tiktoken's base64 vocabulary, hashes, an image in a notebook."""
+    chance = random.Random(7)
+    blob = base64.b64encode(chance.randbytes(700_000)).decode()
+    vocabulary = "\n".join(
+        f"{base64.b64encode(chance.randbytes(chance.randint(1, 40))).decode()} {rank}"
+        for rank in range(20_000)
+    )
+    merges = "\n".join(f"{chance.choice(blob)} {blob[n : n + 6]}" for n in range(20_000))
+    assert [secret_in(text) for text in (blob, vocabulary, merges)] == [None, None, None]
