@@ -18,7 +18,7 @@ from mlxk.domain.findings import Remedy
 from mlxk.domain.health import HealthReport
 from mlxk.domain.manifest import MANIFEST_NAME
 from mlxk.domain.model import Capability, ModelType, SnapshotFacts
-from mlxk.domain.quantization import MODES, Packing
+from mlxk.domain.quantization import MODES, Packing, packing_method
 from mlxk.domain.sizes import human_size
 from mlxk.domain.staging import StagingState
 from mlxk.domain.tensors import TensorFact, packed_bytes
@@ -101,6 +101,13 @@ class Engine(Enum):
 
     TEXT = "mlx-lm"
     VISION = "mlx-vlm"
+
+
+_OPENED = {
+    Engine.TEXT: frozenset({"awq", "compressed-tensors", "fp8", "gptq", "modelopt", "mxfp4", "mxfp8"}),
+    Engine.VISION: frozenset({"compressed-tensors", "fp8", "modelopt", "mxfp4"}),
+}
+"""The `quant_method`s that each package loads as layers of MLX, which `dequantize_model` opens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +319,13 @@ def _known(
             f"{engine.value} {package.version} does not know the model type '{family}'.",
             f"a newer one may: pip install --upgrade {engine.value}",
         )
+    method = packing_method(config)
+    if method is not None and method not in _OPENED[engine]:
+        return Refused(
+            ErrorKind.NOT_IMPLEMENTED,
+            f"The weights of '{request.source}' are packed as '{method}', which {engine.value} cannot open.",
+            "convert the original, which is not packed",
+        )
     return engine
 
 
@@ -354,13 +368,16 @@ def _no_space(request: ConvertRequest, seen: ConvertObservation, need: int) -> R
 
 # What is carried over
 
+_MODELOPT = "hf_quant_config.json"
+"""How NVIDIA's ModelOpt packed the old weights; the packages read it where config.json says nothing."""
+
 
 def _remade(facts: SnapshotFacts) -> frozenset[str]:
     """Files that do not go along when weights are made anew: the old ones in every form, and their index.
 
     Safetensors in folders stay: they are parts beside the model (sentence-transformers' dense layers).
     """
-    return frozenset({"config.json", MANIFEST_NAME, *_paths(facts, _is_of_old_weights)})
+    return frozenset({"config.json", _MODELOPT, MANIFEST_NAME, *_paths(facts, _is_of_old_weights)})
 
 
 def _paths(facts: SnapshotFacts, wanted: Callable[[str], bool]) -> list[str]:

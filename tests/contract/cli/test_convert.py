@@ -204,6 +204,16 @@ def test_speech_is_left_alone(place: Place, mlxk: Run) -> None:
     refused(mlxk("convert", "org/hears", "./x", "--quantize", "4", "--json"), "not_implemented", 1)
 
 
+@pytest.mark.parametrize("mode", [["--dequantize"], ["--quantize", "4", "--q-group-size", "32"]])
+def test_weights_that_no_package_opens_are_refused(mode: list[str], place: Place, mlxk: Run) -> None:
+    from tests.contract.tiny_models import build_bitnet
+
+    build_bitnet(place.work / "ternary")
+    done = mlxk("convert", "./ternary", "./x", *mode, "--json")
+    assert "bitnet" in refused(done, "not_implemented", 1)
+    assert [path.name for path in place.work.iterdir()] == ["ternary"]
+
+
 def test_a_disk_that_is_too_small(place: Place, mlxk: Run) -> None:
     with memory_disk(place.root, size=128 * 1024) as disk:
         for mode in (["--quantize", "4"], ["--repair-index"]):

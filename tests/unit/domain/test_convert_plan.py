@@ -287,6 +287,20 @@ def test_packed_weights_are_packed_again_with_a_warning() -> None:
     assert "4 bits already" in (planned(FOUR, seen(model(config=PACKED))).warning or "")
 
 
+@pytest.mark.parametrize("work", [FOUR, Dequantize()])
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("method", ["bitnet", "bitsandbytes", "novel", "awq", "mxfp4"])
+def test_foreign_packings_that_are_opened(work: Work, nested: bool, method: str) -> None:
+    packed: JsonObject = {"quantization_config": {"quant_method": method, "bits": 4}}
+    config = {**LLAMA, "text_config": packed} if nested else {**LLAMA, **packed}
+    plan = plan_convert(wanted(work), seen(model(config=config)))
+    if method in ("awq", "mxfp4"):
+        assert isinstance(plan, ConvertPlan) or plan.kind is ErrorKind.VALIDATION  # type: ignore[union-attr]
+    elif not nested or work is FOUR:
+        assert isinstance(plan, Refused)
+        assert plan.kind is ErrorKind.NOT_IMPLEMENTED
+
+
 def test_only_packed_weights_can_be_opened() -> None:
     assert refused(Dequantize(), seen(model(config=LLAMA))).kind is ErrorKind.VALIDATION
     assert "does not come back" in (planned(Dequantize(), seen(model(config=PACKED))).warning or "")
