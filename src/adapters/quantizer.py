@@ -100,6 +100,8 @@ def _make(
             raise _failure(error, target, phase) from error
         finally:
             progress.finish()
+        del model, made
+        _check(tools, target)
     return {name: version(name) for name in ("mlx", engine.value)}
 
 
@@ -115,7 +117,7 @@ def _text_tools() -> _Tools:
     from mlx_lm.utils import dequantize_model, load_model, quantize_model, save_model
 
     return _Tools(
-        load=lambda path: load_model(path, lazy=True, trust_remote_code=False)[0],
+        load=lambda path: load_model(path, lazy=True, strict=True, trust_remote_code=False)[0],
         quantize=lambda model, packing: quantize_model(
             model, {}, packing.group_size, packing.bits, mode=packing.mode
         ),
@@ -143,7 +145,7 @@ def _vision_tools() -> _Tools:
         return made
 
     return _Tools(
-        load=lambda path: load_model(path, lazy=True, trust_remote_code=False),
+        load=lambda path: load_model(path, lazy=True, strict=True, trust_remote_code=False),
         quantize=quantize,
         dequantize=dequantize_model,
         save=lambda path, model: save_weights(path, model, donate_weights=True),
@@ -164,6 +166,22 @@ def _load(tools: _Tools, source: Path, engine: Engine) -> Any:
             ErrorKind.OPERATION,
             f"The model cannot be loaded: {_reason(error)}.",
             hint="run `mlxk health` on it; its weights may not fit its config",
+        ) from error
+
+
+def _check(tools: _Tools, made: Path) -> None:
+    """See that the result loads, which reads headers only: a layer that was not opened has other shapes.
+
+    Raises:
+        MlxkError: (`OPERATION`) it does not.
+    """
+    try:
+        tools.load(made)
+    except _FAILURES as error:
+        raise MlxkError(
+            ErrorKind.OPERATION,
+            f"The result would not load: {_reason(error)}.",
+            hint="the weights are packed in a way that cannot be converted; convert the original",
         ) from error
 
 
@@ -205,12 +223,13 @@ def _config(source: Path) -> dict[str, Any]:
 def _write_config(source: Path, target: Path, quantization: object) -> None:
     """The source's config with nothing changed but how the weights are packed."""
     config = _config(source)
-    for key in ("quantization", "quantization_config"):
-        config.pop(key, None)
+    text = config.get("text_config")
+    for level in [config, text] if isinstance(text, dict) else [config]:
+        for key in ("quantization", "quantization_config"):
+            level.pop(key, None)
     if quantization is not None:
         config |= {"quantization": quantization, "quantization_config": quantization}
-    text = json.dumps(config, indent=2) + "\n"
-    (target / "config.json").write_text(text, encoding="utf-8")
+    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _settle(target: Path) -> None:

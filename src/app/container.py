@@ -205,15 +205,19 @@ class Container(containers.DeclarativeContainer):
     )
 
     tensor_reader = providers.Singleton(_later("mlxk.adapters.tensor_headers", "HeaderTensorReader"))
+    known_digests = providers.Singleton(_later("mlxk.adapters.known_digests", "RecordedDigests"))
     convert_tools: "providers.Singleton[ConvertTools]" = providers.Singleton(
         _later("mlxk.app.convert", "ConvertTools"),
-        providers.Singleton(_later("mlxk.adapters.destination", "DiskDestinations"), cache_directory),
+        providers.Singleton(_later("mlxk.adapters.destination", "DiskDestinations"), clone_targets),
         staging,
         copier,
         tensor_reader,
         providers.Singleton(_later("mlxk.adapters.index_builder", "HeaderIndexBuilder")),
         providers.Singleton(_later("mlxk.adapters.quantizer", "MlxQuantizer")),
         integrity,
+        known_digests,
+        # Without receipts: they would be of the directory that the result is made in.
+        providers.Singleton(_later("mlxk.adapters.verifier", "DigestVerifier"), None),
     )
     convert: "providers.Factory[Convert]" = providers.Factory(
         _later("mlxk.app.convert", "Convert"),
@@ -222,14 +226,13 @@ class Container(containers.DeclarativeContainer):
         reader,
         host,
         convert_tools,
-        settings.provided.workspace_home,
     )
     diff: "providers.Factory[Diff]" = providers.Factory(
         _later("mlxk.app.diff", "Diff"),
         catalog,
         reader,
         tensor_reader,
-        providers.Singleton(_later("mlxk.adapters.known_digests", "RecordedDigests")),
+        known_digests,
         verifier,
     )
 

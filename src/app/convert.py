@@ -3,46 +3,53 @@
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlxk.app.catalog import Catalog
 from mlxk.app.inspection import InspectedModel, Inspector
 from mlxk.app.results import HealthStatus
-from mlxk.domain.clone_plan import Refused, target_path
+from mlxk.domain.clone_plan import Refused, TargetState
 from mlxk.domain.convert_plan import (
     AlreadyDone,
     ConvertObservation,
     ConvertPlan,
     ConvertRequest,
+    is_result,
     plan_convert,
 )
 from mlxk.domain.convert_work import ConvertMode, Quantize, RepairIndex, Work, mode_of
-from mlxk.domain.errors import ErrorKind, MlxkError
+from mlxk.domain.errors import ErrorKind, Interrupted, MlxkError
+from mlxk.domain.files import FileRole, role_of
 from mlxk.domain.health import HealthReport, assess
-from mlxk.domain.manifest import Operation, Origin, known_tensor_digests
-from mlxk.domain.model import JsonObject, JsonValue, ModelRecord, Source
+from mlxk.domain.manifest import Manifest, Operation, Origin, Refusal
+from mlxk.domain.model import FileFact, JsonObject, JsonValue, ModelRecord, SnapshotFacts, Source
 from mlxk.domain.ports import (
     Destinations,
     FactReader,
     Host,
     IndexBuilder,
+    KnownDigests,
     Progress,
     Quantizer,
     Staging,
     TensorReader,
     TreeCopier,
+    Verifier,
     WorkspaceIntegrity,
 )
 from mlxk.domain.staging import COPY_NAME, Sentinel, StagingState, staging_path, staging_state
 from mlxk.domain.tensors import TensorFact
+from mlxk.domain.verification import Digest, DigestKind
 from mlxk.domain.weight_index import indexable_shards
 
 __all__ = ["Convert", "ConvertCommand", "ConvertResult", "ConvertTools"]
 
 _STAGED = "convert"
 """What a staging directory is named after, beside its target: any conversion to it finds the same one."""
+
+_UNKNOWN = Digest(DigestKind.SHA256, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,12 @@ class ConvertResult:
 
 @dataclass(frozen=True, slots=True)
 class ConvertTools:
-    """What converting needs of the disk and of MLX."""
+    """What converting needs of the disk and of MLX.
+
+    Attributes:
+        digests: of the source's files, where they are written down.
+        hasher: reads the weights just made.
+    """
 
     destinations: Destinations
     staging: Staging
@@ -88,6 +100,8 @@ class ConvertTools:
     index_builder: IndexBuilder
     quantizer: Quantizer
     integrity: WorkspaceIntegrity
+    digests: KnownDigests
+    hasher: Verifier
 
 
 class Convert:
@@ -100,14 +114,12 @@ class Convert:
         reader: FactReader,
         host: Host,
         tools: ConvertTools,
-        workspace_home: Path | None,
     ) -> None:
         self._catalog = catalog
         self._inspector = inspector
         self._reader = reader
         self._host = host
         self._tools = tools
-        self._workspace_home = workspace_home
 
     def __call__(
         self, command: ConvertCommand, progress: Progress, notice: Callable[[str], None]
@@ -116,12 +128,22 @@ class Convert:
 
         Raises:
             MlxkError: the model is unknown, damaged or cannot be converted so; the target cannot be used; the
-                disk is full; or the result is not healthy.
+                disk is full; the result is not healthy; or the user stopped it.
         """
+        try:
+            return self._convert(command, progress, notice)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "Interrupted; nothing is left of it.", hint="the same command begins again"
+            ) from None
+
+    def _convert(
+        self, command: ConvertCommand, progress: Progress, notice: Callable[[str], None]
+    ) -> ConvertResult:
         model = self._inspector(self._catalog.find(command.source))
         request = ConvertRequest(
             model.record.display_name or model.record.name,
-            self._target(command.target),
+            self._tools.destinations.absolute(command.target),
             command.work,
             command.check_health,
         )
@@ -129,6 +151,7 @@ class Convert:
         plan = plan_convert(request, seen)
         match plan:
             case Refused():
+                self._sweep(seen)
                 raise plan.error()
             case AlreadyDone():
                 return self._finish(request, seen)
@@ -136,24 +159,25 @@ class Convert:
             notice(f"Note: {plan.warning}.")
         return self._execute(request, model, seen, plan, progress)
 
-    def _target(self, typed: str) -> str:
-        home = None if self._workspace_home is None else str(self._workspace_home)
-        given = str(Path(typed).expanduser()) if typed.startswith("~") else typed
-        return target_path("", given, workspace_home=home, directory=str(Path.cwd()))
-
     # observe
 
     def _observe(self, request: ConvertRequest, model: InspectedModel) -> ConvertObservation:
         path = staging_path(_STAGED, request.target)
-        staging, same = self._look_at_staging(path, request, model.record)
+        target = self._tools.destinations.look(request.target, model.record.path)
+        reachable = target.state.free or target.state is TargetState.NOT_EMPTY
+        staging, same = StagingState.NONE, False
+        if reachable:
+            staging, same = self._look_at_staging(path, request, model.record)
+        there = staging is StagingState.PUBLISHED and same
         return ConvertObservation(
-            target=self._tools.destinations.look(request.target, model.record.path),
+            target=target,
             staging=staging,
             staging_path=path,
             facts=model.facts,
             health=model.health,
             runtimes=self._host.runtimes(),
             same_request=same,
+            target_is_result=there and self._is_result(request, model),
             tensors={} if isinstance(request.work, RepairIndex) else self._tensors(model),
         )
 
@@ -163,9 +187,13 @@ class Convert:
         found = self._tools.staging.look(path)
         if not isinstance(found, Sentinel):
             return found, False
-        there = Path(path, COPY_NAME).is_dir()
+        there = self._tools.staging.has_copy(path)
         state = staging_state(found, commit=None, download_healthy=False, copy_there=there)
         return state, found.spec == _spec(request, record)
+
+    def _is_result(self, request: ConvertRequest, model: InspectedModel) -> bool:
+        found = self._tools.integrity.recorded(Path(request.target))
+        return is_result(found, self._origin(request.work, model.record))
 
     def _tensors(self, model: InspectedModel) -> Mapping[str, TensorFact]:
         readable = {file.path for file in model.facts.files if file.readable}
@@ -187,17 +215,49 @@ class Convert:
     ) -> ConvertResult:
         staging, path = self._tools.staging, seen.staging_path
         copy = Path(path, COPY_NAME)
+        health: HealthReport | None = None
+        manifest: Manifest | None = None
         with _told(request.target), staging.claimed(path):
             staging.create(path, _spec(request, model.record), request.target)
             try:
                 staging.clear(path)
                 versions = self._make(request.work, model, copy, plan, progress)
                 health = self._check(request, copy)
-                manifest = self._tools.integrity.found(copy, _origin(request, model, versions))
+                origin = self._origin(request.work, model.record, versions)
+                digests = self._digests(request.work, model, copy, progress)
+                manifest = self._tools.integrity.found(copy, replace(origin, tensor_digests=digests))
                 staging.publish(path, request.target)
+            except KeyboardInterrupt:
+                if manifest is None or staging.has_copy(path):
+                    raise
             finally:
                 staging.remove(path)
+        assert manifest is not None, "what is published has a manifest"
         return _result(request, manifest.content_hash, health, plan.warning)
+
+    def _origin(self, work: Work, record: ModelRecord, versions: Mapping[str, str] = {}) -> Origin:
+        """Where the result comes from; a workspace passes on what its own manifest says."""
+        origin = Origin(record.name, record.revision, Operation.CONVERT, recipe=_recipe(work, versions))
+        if record.source is not Source.WORKSPACE:
+            return origin
+        found = self._tools.integrity.recorded(Path(record.path))
+        if isinstance(found, Refusal):
+            return replace(origin, repo=None, revision=None)
+        return replace(origin, repo=found.source_repo, revision=found.source_revision)
+
+    def _digests(
+        self, work: Work, model: InspectedModel, copy: Path, progress: Progress
+    ) -> Mapping[str, str]:
+        """The sha256 of every weight file: of those copied as they were, what is known of the source's."""
+        if isinstance(work, RepairIndex):
+            known = (
+                (file.path, self._tools.digests.known(model.record, file)) for file in _weights(model.facts)
+            )
+            return {path: found.value for path, found in known if found and found.kind is DigestKind.SHA256}
+        made = ModelRecord(str(copy), str(copy), Source.WORKSPACE)
+        files = [(file, _UNKNOWN) for file in _weights(self._reader.facts(made))]
+        verdicts = self._tools.hasher.verify(made, files, progress)
+        return {verdict.path: verdict.actual for verdict in verdicts if verdict.actual}
 
     def _make(
         self, work: Work, model: InspectedModel, copy: Path, plan: ConvertPlan, progress: Progress
@@ -229,6 +289,17 @@ class Convert:
         facts = self._reader.facts(ModelRecord(str(directory), str(directory), Source.WORKSPACE))
         return assess(replace(facts, name=Path(target).name))
 
+    def _sweep(self, seen: ConvertObservation) -> None:
+        """Remove what an earlier run left beside a target that something else took."""
+        if seen.target.state is not TargetState.NOT_EMPTY:
+            return
+        with suppress(OSError, MlxkError):
+            if seen.staging is StagingState.NONE:
+                self._tools.staging.sweep(seen.staging_path)
+            elif seen.staging not in (StagingState.BUSY, StagingState.FOREIGN):
+                with self._tools.staging.claimed(seen.staging_path):
+                    self._tools.staging.remove(seen.staging_path)
+
     def _finish(self, request: ConvertRequest, seen: ConvertObservation) -> ConvertResult:
         """An earlier run of this request was killed after its last step but one."""
         with self._tools.staging.claimed(seen.staging_path):
@@ -243,17 +314,8 @@ def _spec(request: ConvertRequest, record: ModelRecord) -> str:
     return f"{_STAGED} {record.path} {mode_of(request.work)}{detail}"
 
 
-def _origin(request: ConvertRequest, model: InspectedModel, versions: Mapping[str, str]) -> Origin:
-    record = model.record
-    from_cache = record.source is Source.CACHE
-    same_weights = isinstance(request.work, RepairIndex)
-    return Origin(
-        repo=record.name if from_cache else record.workspace.origin if record.workspace else None,
-        revision=record.revision,
-        operation=Operation.CONVERT,
-        tensor_digests=known_tensor_digests(model.facts.files) if same_weights else {},
-        recipe=_recipe(request.work, versions),
-    )
+def _weights(facts: SnapshotFacts) -> list[FileFact]:
+    return [file for file in facts.files if file.readable and role_of(file.path) is FileRole.WEIGHTS]
 
 
 def _recipe(work: Work, versions: Mapping[str, str]) -> JsonObject:

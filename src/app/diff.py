@@ -7,7 +7,8 @@ from pathlib import Path
 from mlxk.app.catalog import Catalog
 from mlxk.domain.difference import Changed, Difference, FileChanges, Side, compare, undecided
 from mlxk.domain.errors import ErrorKind, MlxkError
-from mlxk.domain.model import FileFact, ModelRecord
+from mlxk.domain.files import FileRole, role_of
+from mlxk.domain.model import FileFact, ModelRecord, SnapshotFacts
 from mlxk.domain.ports import FactReader, KnownDigests, Progress, TensorReader, Verifier
 from mlxk.domain.tensors import TensorFact
 from mlxk.domain.verification import Digest, DigestKind, FileVerdict, Outcome
@@ -46,7 +47,10 @@ class ChangedKey:
 
 @dataclass(frozen=True)
 class ConfigDiff:
-    """Keys of config.json; `added` are in the second model only."""
+    """Keys of config.json; `added` are in the second model only.
+
+    Not the same without any key where the files differ and are no JSON, or one is missing; `other` has them.
+    """
 
     same: bool
     added: Mapping[str, object]
@@ -129,7 +133,8 @@ class Diff:
         """Compare them; content is read only where size, header and known digests do not decide.
 
         Raises:
-            MlxkError: a model is unknown or ambiguous, or one of its files cannot be read.
+            MlxkError: a model is unknown or ambiguous, or some of its weights cannot be read; other files
+                that cannot be read count as different.
         """
         records = self._catalog.find(request.first), self._catalog.find(request.second)
         first, second = (self._side(record) for record in records)
@@ -139,6 +144,7 @@ class Diff:
 
     def _side(self, record: ModelRecord) -> Side:
         facts = self._reader.facts(record)
+        _refuse_unreadable_weights(record, facts)
         files = [file.path for file in facts.files if file.readable and file.path.endswith(".safetensors")]
         return Side(facts, {file: self._tensors.tensors(Path(record.path, file)) for file in files})
 
@@ -164,26 +170,38 @@ class Diff:
                 to_hash.append((one, theirs or _UNKNOWN))
         others = {other.path: other for _, other in pairs}
         for (file, expected), verdict in zip(to_hash, self._verify(first, to_hash, progress), strict=True):
-            if expected is _UNKNOWN:
+            if verdict.outcome is Outcome.UNREADABLE:
+                differing.add(file.path)
+            elif expected is _UNKNOWN:
                 to_compare.append((others[file.path], Digest(DigestKind.SHA256, verdict.actual or "")))
             elif verdict.outcome is Outcome.DIFFERS:
                 differing.add(file.path)
         verdicts = self._verify(second, to_compare, progress)
-        return frozenset(differing | {v.path for v in verdicts if v.outcome is Outcome.DIFFERS})
+        return frozenset(differing | {v.path for v in verdicts if v.outcome is not Outcome.MATCHES})
 
     def _verify(
         self, record: ModelRecord, files: Sequence[tuple[FileFact, Digest]], progress: Progress
     ) -> list[FileVerdict]:
         verdicts = list(self._verifier.verify(record, files, progress)) if files else []
         for verdict in verdicts:
-            if verdict.outcome is Outcome.UNREADABLE:
-                name = record.display_name or record.name
-                raise MlxkError(
-                    ErrorKind.PERMISSION,
-                    f"{verdict.path} of {name} cannot be read: {verdict.problem}.",
-                    hint="check its permissions",
-                )
+            if verdict.outcome is Outcome.UNREADABLE and role_of(verdict.path) is FileRole.WEIGHTS:
+                raise _unreadable(record, verdict.path, verdict.problem)
         return verdicts
+
+
+def _refuse_unreadable_weights(record: ModelRecord, facts: SnapshotFacts) -> None:
+    listed = {file.path for file in facts.files if role_of(file.path) is FileRole.WEIGHTS}
+    for path, reason in facts.unreadable:
+        if path in listed:
+            raise _unreadable(record, path, reason)
+
+
+def _unreadable(record: ModelRecord, path: str, reason: str | None) -> MlxkError:
+    return MlxkError(
+        ErrorKind.PERMISSION,
+        f"{path} of {record.display_name or record.name} cannot be read: {reason}.",
+        hint="check its permissions",
+    )
 
 
 def _result(first: str, second: str, found: Difference) -> DiffResult:

@@ -16,9 +16,9 @@ from mlxk.domain.families import VISION_CONVERTIBLE
 from mlxk.domain.files import FileRole, is_weight_file, role_of
 from mlxk.domain.findings import Remedy
 from mlxk.domain.health import HealthReport
-from mlxk.domain.manifest import MANIFEST_NAME
-from mlxk.domain.model import Capability, ModelType, SnapshotFacts
-from mlxk.domain.quantization import MODES, Packing
+from mlxk.domain.manifest import MANIFEST_NAME, Manifest, Origin, Refusal
+from mlxk.domain.model import Capability, JsonObject, ModelType, SnapshotFacts
+from mlxk.domain.quantization import MODES, Packing, packing_method
 from mlxk.domain.sizes import human_size
 from mlxk.domain.staging import StagingState
 from mlxk.domain.tensors import TensorFact, packed_bytes
@@ -32,6 +32,7 @@ __all__ = [
     "ConvertRequest",
     "Destination",
     "Engine",
+    "is_result",
     "plan_convert",
 ]
 
@@ -80,6 +81,7 @@ class ConvertObservation:
     Attributes:
         staging: what lies where the result is to be made; `PUBLISHED` when it was renamed to the target.
         same_request: that was by this very request.
+        target_is_result: what is at the target is a workspace that such a request made; see `is_result`.
         tensors: of the source's weights; empty where headers cannot be read.
     """
 
@@ -90,6 +92,7 @@ class ConvertObservation:
     health: HealthReport
     runtimes: Runtimes
     same_request: bool = False
+    target_is_result: bool = False
     tensors: Mapping[str, TensorFact] = field(default_factory=dict)
 
 
@@ -101,6 +104,13 @@ class Engine(Enum):
 
     TEXT = "mlx-lm"
     VISION = "mlx-vlm"
+
+
+_OPENED = {
+    Engine.TEXT: frozenset({"awq", "compressed-tensors", "fp8", "gptq", "modelopt", "mxfp4", "mxfp8"}),
+    Engine.VISION: frozenset({"compressed-tensors", "fp8", "modelopt", "mxfp4"}),
+}
+"""The `quant_method`s that each package loads as layers of MLX, which `dequantize_model` opens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +138,7 @@ class AlreadyDone:
 def plan_convert(request: ConvertRequest, seen: ConvertObservation) -> ConvertPlan | AlreadyDone | Refused:
     """Decide how to convert, or why not. Nothing is done, nothing is looked at."""
     published = seen.staging is StagingState.PUBLISHED and seen.target.state is TargetState.NOT_EMPTY
-    if published and seen.same_request:
+    if published and seen.same_request and seen.target_is_result:
         return AlreadyDone()
     refused = _unusable_target(request, seen) or _unhealthy(request, seen)
     if refused:
@@ -139,6 +149,18 @@ def plan_convert(request: ConvertRequest, seen: ConvertObservation) -> ConvertPl
         case Quantize() as work:
             return _plan_quantize(request, seen, work)
     return _plan_dequantize(request, seen)
+
+
+def is_result(found: Manifest | Refusal, wanted: Origin) -> bool:
+    """Whether a manifest is one that this conversion wrote; package versions do not matter."""
+    if isinstance(found, Refusal) or found.operation != wanted.operation.value:
+        return False
+    same_source = (found.source_repo, found.source_revision) == (wanted.repo, wanted.revision)
+    return same_source and _without_versions(found.recipe) == _without_versions(wanted.recipe)
+
+
+def _without_versions(recipe: JsonObject | None) -> JsonObject:
+    return {key: value for key, value in (recipe or {}).items() if key != "versions"}
 
 
 _TARGET_HINTS = {
@@ -312,6 +334,13 @@ def _known(
             f"{engine.value} {package.version} does not know the model type '{family}'.",
             f"a newer one may: pip install --upgrade {engine.value}",
         )
+    method = packing_method(config)
+    if method is not None and method not in _OPENED[engine]:
+        return Refused(
+            ErrorKind.NOT_IMPLEMENTED,
+            f"The weights of '{request.source}' are packed as '{method}', which {engine.value} cannot open.",
+            "convert the original, which is not packed",
+        )
     return engine
 
 
@@ -354,13 +383,16 @@ def _no_space(request: ConvertRequest, seen: ConvertObservation, need: int) -> R
 
 # What is carried over
 
+_MODELOPT = "hf_quant_config.json"
+"""How NVIDIA's ModelOpt packed the old weights; the packages read it where config.json says nothing."""
+
 
 def _remade(facts: SnapshotFacts) -> frozenset[str]:
     """Files that do not go along when weights are made anew: the old ones in every form, and their index.
 
     Safetensors in folders stay: they are parts beside the model (sentence-transformers' dense layers).
     """
-    return frozenset({"config.json", MANIFEST_NAME, *_paths(facts, _is_of_old_weights)})
+    return frozenset({"config.json", _MODELOPT, MANIFEST_NAME, *_paths(facts, _is_of_old_weights)})
 
 
 def _paths(facts: SnapshotFacts, wanted: Callable[[str], bool]) -> list[str]:

@@ -4,6 +4,7 @@ Everything that headers, sizes and documents tell is decided here; which files o
 content is for digests to say, and only of the files that `undecided` names.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -43,8 +44,14 @@ class Side:
     tensors: Mapping[str, Mapping[str, TensorFact]] = field(default_factory=dict)
 
     def files(self) -> Mapping[str, FileFact]:
-        """The files that can be read, by path."""
-        return {file.path: file for file in self.facts.files if file.readable}
+        """The files that can be read, as far as one can tell without reading them, by path."""
+        refused = {path for path, _ in self.facts.unreadable}
+        return {file.path: file for file in self.facts.files if file.readable and file.path not in refused}
+
+    def unreadable(self) -> frozenset[str]:
+        """What is there, of unknown content: broken links, and what the system does not let us read."""
+        paths = {file.path for file in self.facts.files if not file.readable}
+        return frozenset(paths | {path for path, _ in self.facts.unreadable})
 
     def all_tensors(self) -> Mapping[str, TensorFact]:
         """Every tensor by name; of two files with one of the same name the later counts."""
@@ -62,16 +69,21 @@ class Changed(Generic[Value]):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Keys of config.json, those of nested objects as `outer.inner`."""
+    """Keys of config.json, those of nested objects as `outer.inner`.
+
+    Attributes:
+        same_file: False where the files differ and cannot be compared by keys: one is missing or no JSON.
+    """
 
     added: JsonObject = field(default_factory=dict)
     removed: JsonObject = field(default_factory=dict)
     changed: tuple[Changed[JsonValue], ...] = ()
+    same_file: bool = True
 
     @property
     def same(self) -> bool:
         """Whether nothing differs."""
-        return not (self.added or self.removed or self.changed)
+        return self.same_file and not (self.added or self.removed or self.changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +122,7 @@ class Difference:
     Attributes:
         tensors: as headers describe them; the same tensors may hold other numbers.
         weights: weight files, by content.
-        other: everything else, the README too.
+        other: everything else, the README too; config.json where it cannot be compared by keys.
     """
 
     config: Keys
@@ -138,10 +150,22 @@ def undecided(first: Side, second: Side) -> list[tuple[FileFact, FileFact]]:
     """The files of both models, of equal size and header, whose content must be compared."""
     others = second.files()
     pairs = [(file, others[path]) for path, file in first.files().items() if path in others]
-    return [pair for pair in pairs if pair[0].path not in _BY_DOCUMENT and not _differ(first, second, *pair)]
+    return [
+        pair
+        for pair in pairs
+        if True not in _parsed(first, second, pair[0].path) and not _differ(first, second, *pair)
+    ]
 
 
 _BY_DOCUMENT = frozenset({_CONFIG, _TOKENIZER_CONFIG})
+
+
+def _parsed(first: Side, second: Side, path: str) -> tuple[bool, bool]:
+    """Which of two files can be compared by what they say rather than byte by byte."""
+    if path not in _BY_DOCUMENT:
+        return False, False
+    one, other = (isinstance(side.facts.document(path), Mapping) for side in (first, second))
+    return one, other
 
 
 def _differ(first: Side, second: Side, one: FileFact, other: FileFact) -> bool:
@@ -157,64 +181,98 @@ def compare(first: Side, second: Side, differing: frozenset[str]) -> Difference:
     """
     files = _file_changes(first, second, differing)
     return Difference(
-        config=_keys(_flat(first.facts.config()), _flat(second.facts.config())),
+        config=_config(first, second, files),
         tokenizer=_tokenizer(first, second, files),
         chat_template=_chat_template(first, second, files),
         tensors=_tensor_changes(first.all_tensors(), second.all_tensors()),
         weights=_only(files, lambda path: role_of(path) is FileRole.WEIGHTS),
-        other=_only(files, _is_other),
+        other=_only(files, lambda path: _is_other(path) or _is_opaque_config(first, second, path)),
     )
 
 
 # config.json
 
 
-def _keys(first: JsonObject, second: JsonObject) -> Keys:
+def _config(first: Side, second: Side, files: FileChanges) -> Keys:
+    one, other = (dict(_leaves(side.facts.config(), "", 0)) for side in (first, second))
     return Keys(
-        added={key: second[key] for key in sorted(second.keys() - first.keys())},
-        removed={key: first[key] for key in sorted(first.keys() - second.keys())},
+        added={key: other[key] for key in sorted(other.keys() - one.keys())},
+        removed={key: one[key] for key in sorted(one.keys() - other.keys())},
         changed=tuple(
-            Changed(key, first[key], second[key])
-            for key in sorted(first.keys() & second.keys())
-            if not _equal(first[key], second[key])
+            Changed(key, one[key], other[key])
+            for key in sorted(one.keys() & other.keys())
+            if not _equal(one[key], other[key])
         ),
+        same_file=_only(files, lambda path: _is_opaque_config(first, second, path)).same,
     )
 
 
+def _is_opaque_config(first: Side, second: Side, path: str) -> bool:
+    return path == _CONFIG and not all(_parsed(first, second, path))
+
+
 def _equal(first: JsonValue, second: JsonValue) -> bool:
-    """As JSON sees it: `true` is not 1, and NaN is itself."""
+    """As JSON sees it, at every depth: `true` is not 1, and NaN is itself."""
+    pending = [(first, second)]
+    while pending:
+        one, other = pending.pop()
+        match one, other:
+            case Mapping(), Mapping():
+                if one.keys() != other.keys():
+                    return False
+                pending += [(one[key], other[key]) for key in one]
+            case list() | tuple(), list() | tuple():
+                if len(one) != len(other):
+                    return False
+                pending += zip(one, other, strict=True)
+            case _ if not _equal_scalars(one, other):
+                return False
+    return True
+
+
+def _equal_scalars(first: JsonValue, second: JsonValue) -> bool:
     if isinstance(first, bool) or isinstance(second, bool):
         return first is second
     return first == second or (first != first and second != second)
 
 
-def _flat(config: JsonObject) -> JsonObject:
-    return dict(_leaves(config, "", 0))
-
-
 def _leaves(value: JsonObject, prefix: str, depth: int) -> Iterator[tuple[str, JsonValue]]:
     for key, inner in value.items():
+        name = prefix + _as_part(key)
         if isinstance(inner, Mapping) and inner and depth < _MAX_DEPTH:
-            yield from _leaves(inner, f"{prefix}{key}.", depth + 1)
+            yield from _leaves(inner, f"{name}.", depth + 1)
         else:
-            yield prefix + key, inner
+            yield name, inner
+
+
+def _as_part(key: str) -> str:
+    """A key as part of a path; in quotes where it could be mistaken for a path itself."""
+    return json.dumps(key, ensure_ascii=False) if "." in key or key.startswith('"') else key
 
 
 # Files
 
 
 def _file_changes(first: Side, second: Side, differing: frozenset[str]) -> FileChanges:
+    """What cannot be read is not the same, whatever it is."""
     one, other = first.files(), second.files()
+    opaque = _opaque(first, second)
+    ours, theirs = one.keys() | first.unreadable(), other.keys() | second.unreadable()
+
+    def changed(path: str) -> bool:
+        if path in opaque:
+            return True
+        match _parsed(first, second, path):
+            case True, True:
+                return not _equal(first.facts.read(path), second.facts.read(path))
+            case False, False:
+                return path in differing or _differ(first, second, one[path], other[path])
+        return True
+
     return FileChanges(
-        added=tuple(sorted(other.keys() - one.keys())),
-        removed=tuple(sorted(one.keys() - other.keys())),
-        changed=tuple(
-            sorted(
-                path
-                for path in one.keys() & other.keys()
-                if path in differing or _differ(first, second, one[path], other[path])
-            )
-        ),
+        added=tuple(sorted(theirs - ours)),
+        removed=tuple(sorted(ours - theirs)),
+        changed=tuple(filter(changed, sorted(ours & theirs))),
     )
 
 
@@ -237,8 +295,15 @@ def _is_other(path: str) -> bool:
 
 def _tokenizer(first: Side, second: Side, files: FileChanges) -> FileChanges:
     changes = _only(files, lambda path: role_of(path) is FileRole.TOKENIZER)
-    settings = [_without_template(side.facts.read(_TOKENIZER_CONFIG)) for side in (first, second)]
-    return _with_document(changes, first, second, same=settings[0] == settings[1])
+    same = _TOKENIZER_CONFIG not in files.changed
+    if all(_parsed(first, second, _TOKENIZER_CONFIG)) and _TOKENIZER_CONFIG not in _opaque(first, second):
+        one, other = (_without_template(side.facts.read(_TOKENIZER_CONFIG)) for side in (first, second))
+        same = _equal(one, other)
+    return _with_document(changes, files, same=same)
+
+
+def _opaque(first: Side, second: Side) -> frozenset[str]:
+    return first.unreadable() | second.unreadable()
 
 
 def _without_template(settings: JsonObject) -> JsonObject:
@@ -248,19 +313,16 @@ def _without_template(settings: JsonObject) -> JsonObject:
 def _chat_template(first: Side, second: Side, files: FileChanges) -> FileChanges:
     changes = _only(files, _is_template)
     one, other = (side.facts.read(_TOKENIZER_CONFIG).get(_TEMPLATE) for side in (first, second))
-    return changes if one == other else _with_document(changes, first, second, same=False)
+    return changes if _equal(one, other) else _with_document(changes, files, same=False)
 
 
-def _with_document(changes: FileChanges, first: Side, second: Side, *, same: bool) -> FileChanges:
+def _with_document(changes: FileChanges, files: FileChanges, *, same: bool) -> FileChanges:
     """With tokenizer_config.json among the changes, by whether it is there and what it says."""
-    there = [_TOKENIZER_CONFIG in side.files() for side in (first, second)]
-    if there == [True, True] and not same:
-        return FileChanges(changes.added, changes.removed, (*changes.changed, _TOKENIZER_CONFIG))
-    if there == [False, True]:
-        return FileChanges((*changes.added, _TOKENIZER_CONFIG), changes.removed, changes.changed)
-    if there == [True, False]:
-        return FileChanges(changes.added, (*changes.removed, _TOKENIZER_CONFIG), changes.changed)
-    return changes
+    own = _only(files, lambda path: path == _TOKENIZER_CONFIG)
+    changed = () if same or own.added or own.removed else (_TOKENIZER_CONFIG,)
+    return FileChanges(
+        (*changes.added, *own.added), (*changes.removed, *own.removed), (*changes.changed, *changed)
+    )
 
 
 # Tensors

@@ -170,6 +170,8 @@ class CloneTargets(Protocol):
 
         Raises:
             InvalidInput: the text can be no path.
+            MlxkError: (`INVALID_TARGET`) it can be none on this machine: too long, of a user who does not
+                exist, or relative to a working directory that is gone.
         """
 
     def look(self, target: str, source: str | None = None) -> TargetState:
@@ -293,6 +295,9 @@ class Quantizer(Protocol):
 
 class Destinations(Protocol):
     """Looks at where a workspace shall be made."""
+
+    def absolute(self, given: str) -> str:
+        """The absolute path of a target as typed; see `CloneTargets.absolute` for what it raises."""
 
     def look(self, target: str, source: str) -> Destination:
         """What is at an absolute path, and how it lies to the directory of the source; changes nothing."""

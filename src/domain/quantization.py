@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlxk.domain.errors import InvalidInput
+from mlxk.domain.model import JsonObject
 
-__all__ = ["AFFINE", "MODES", "Packing", "packing_of"]
+__all__ = ["AFFINE", "MODES", "Packing", "packing_method", "packing_of"]
 
 AFFINE = "affine"
 
@@ -66,3 +67,15 @@ def packing_of(bits: int, group_size: int | None, mode: str) -> Packing:
 
 def _listed(numbers: tuple[int, ...]) -> str:
     return ", ".join(map(str, numbers))
+
+
+def packing_method(config: JsonObject) -> str | None:
+    """What packed the weights (`quant_method`) if it was not MLX; None where it was, or nobody did."""
+    if config.get("quantization") is not None:  # the packages look no further
+        return None
+    for level in (config, config.get("text_config")):
+        found = level.get("quantization_config") if isinstance(level, Mapping) else None
+        if isinstance(found, Mapping):
+            method = found.get("quant_method")
+            return method if isinstance(method, str) else None
+    return None

@@ -22,6 +22,7 @@ __all__ = [
     "CHATS",
     "WEATHER_TOOL",
     "Chat",
+    "build_bitnet",
     "build_gemma",
     "build_gemma3",
     "build_llama",
@@ -122,6 +123,19 @@ def build_quantized(source: Path, path: Path, *, bits: int = 4, group_size: int 
             shutil.copy(source / name, path / name)
     save_model(path, model)
     save_config(config, config_path=path / "config.json")
+    return path
+
+
+def build_bitnet(path: Path) -> Path:
+    """A llama whose layers are packed as `bitnet`, which no package turns into layers of MLX."""
+    from mlx_lm.models.bitlinear_layers import bitnet_quantize
+    from mlx_lm.utils import load_model, save_model
+
+    build_llama(path)
+    settings = {"quant_method": "bitnet", "linear_class": "autobitlinear", "bits": 2, "group_size": 64}
+    model, config = load_model(path)
+    save_model(path, bitnet_quantize(model, settings))
+    _write_json(path / "config.json", config | {"quantization_config": settings})
     return path
 
 

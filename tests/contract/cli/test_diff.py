@@ -7,9 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from mlxk.adapters.bundled import BundledModels
+from mlxk.adapters.hf_cache import HuggingFaceCache
+from mlxk.adapters.known_digests import RecordedDigests
+from mlxk.adapters.snapshot_facts import SnapshotReader
+from mlxk.adapters.tensor_headers import HeaderTensorReader
+from mlxk.adapters.verifier import DigestVerifier
+from mlxk.adapters.workspace_integrity import DiskIntegrity
+from mlxk.adapters.workspaces import WorkspaceHome
+from mlxk.app.catalog import Catalog
+from mlxk.app.diff import Diff, DiffRequest, DiffResult
+from mlxk.domain.errors import ErrorKind, MlxkError
+from tests.contract.cache.conftest import shared_hub as shared_hub
+from tests.contract.cache.conftest import without_root_rights
 from tests.contract.cli.conftest import Run
 from tests.contract.damaged_models import COMMIT, healthy_model, weights
 from tests.isolation import Place
+from tests.memory_ports import ProgressRecorder
 
 OTHER = "f" * 40
 
@@ -111,3 +125,68 @@ def test_damaged_models_can_be_compared(place: Place, mlxk: Run, demo_copy: Call
     done = mlxk("diff", "demo", "./copy", "-v")
     assert done.code == 0
     assert "odd\N{REPLACEMENT CHARACTER}name.json" in done.out or "odd" in done.out
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "generation_config.json"])
+def test_broken_documents_are_compared_too(
+    name: str, place: Place, mlxk: Run, demo_copy: Callable[[Path], Path]
+) -> None:
+    one, other = demo_copy(place.work / "one"), demo_copy(place.work / "other")
+    (one / name).write_text("{a")
+    (other / name).write_text("{a")
+    assert mlxk("diff", "./one", "./other", "--check").code == 0
+    (other / name).write_text("{b")
+    done = mlxk("diff", "./one", "./other", "--check")
+    assert done.code == 1
+    assert name in done.out
+
+
+def test_a_missing_config_is_a_difference(place: Place, mlxk: Run, demo_copy: Callable[[Path], Path]) -> None:
+    one, other = demo_copy(place.work / "one"), demo_copy(place.work / "other")
+    (one / "config.json").write_text("{}")
+    (other / "config.json").unlink()
+    assert mlxk("diff", "./one", "./other", "--check").code == 1
+
+
+def test_broken_links_are_differences(place: Place, mlxk: Run, demo_copy: Callable[[Path], Path]) -> None:
+    for name in ("one", "other"):
+        copy = demo_copy(place.work / name)
+        (copy / "notes.txt").symlink_to("nowhere")
+    done = mlxk("diff", "./one", "./other", "--check", "--json")
+    assert (done.code, done.data["other"]["changed"]) == (1, ["notes.txt"])
+
+
+@pytest.mark.parametrize("name", ["README.md", "tokenizer_config.json", "tokenizer.json"])
+def test_what_may_not_be_read_is_a_difference(
+    name: str, place: Place, shared_hub: Path, demo_copy: Callable[[Path], Path]
+) -> None:
+    one, other = demo_copy(shared_hub / "one"), demo_copy(shared_hub / "other")
+    for copy in (one, other):
+        (copy / name).touch()
+        (copy / name).chmod(0)
+    with without_root_rights():
+        found = compared(place, one, other)
+    assert not found.same
+    assert name in (*found.tokenizer.changed, *found.other.changed)
+
+
+def test_weights_that_may_not_be_read_are_an_error(
+    place: Place, shared_hub: Path, demo_copy: Callable[[Path], Path]
+) -> None:
+    one, other = demo_copy(shared_hub / "one"), demo_copy(shared_hub / "other")
+    (other / "model.safetensors").chmod(0)
+    with (
+        without_root_rights(),
+        pytest.raises(MlxkError, match=r"model.safetensors of .* cannot be read") as told,
+    ):
+        compared(place, one, other)
+    assert told.value.kind is ErrorKind.PERMISSION
+
+
+def compared(place: Place, one: Path, other: Path) -> DiffResult:
+    """The use case itself: the command line would first stumble over the rights of the test's own place."""
+    diff = Diff(
+        Catalog(HuggingFaceCache(None), WorkspaceHome(None, DiskIntegrity()), BundledModels()),
+        SnapshotReader(), HeaderTensorReader(), RecordedDigests(), DigestVerifier(None),
+    )  # fmt: skip
+    return diff(DiffRequest(str(one), str(other)), ProgressRecorder())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mlxk.adapters.clone_target import TargetDirectories
 from mlxk.adapters.destination import DiskDestinations
 from mlxk.domain.clone_plan import TargetState
 from tests.contract.cache.conftest import shared_hub as shared_hub
@@ -42,7 +43,9 @@ def place(tmp_path: Path) -> Path:
     ],
 )
 def test_states(place: Path, target: str, state: TargetState) -> None:
-    found = DiskDestinations(place / "cache").look(f"{place}/{target}", f"{place}/source")
+    found = DiskDestinations(TargetDirectories(None, place / "cache")).look(
+        f"{place}/{target}", f"{place}/source"
+    )
     assert found.state is state
     assert not found.overlaps
 
@@ -50,7 +53,18 @@ def test_states(place: Path, target: str, state: TargetState) -> None:
 def test_a_directory_that_cannot_be_written_to(shared_hub: Path) -> None:
     (shared_hub / "locked").mkdir(mode=0o555)
     with without_root_rights():
-        found = DiskDestinations(None).look(f"{shared_hub}/locked/new", "/usr")
+        found = DiskDestinations(TargetDirectories(None, None)).look(f"{shared_hub}/locked/new", "/usr")
+    assert found.state is TargetState.UNWRITABLE
+
+
+@pytest.mark.parametrize("target", ["locked/x", "locked/a/b/x", "locked"])
+def test_a_directory_that_cannot_be_looked_into(shared_hub: Path, target: str) -> None:
+    (shared_hub / "locked").mkdir(mode=0)
+    try:
+        with without_root_rights():
+            found = DiskDestinations(TargetDirectories(None, None)).look(f"{shared_hub}/{target}", "/usr")
+    finally:
+        (shared_hub / "locked").chmod(0o755)
     assert found.state is TargetState.UNWRITABLE
 
 
@@ -58,11 +72,16 @@ def test_a_directory_that_cannot_be_written_to(shared_hub: Path) -> None:
     ("target", "overlaps"), [("source", True), ("source/x", True), ("source2", False), ("other", False)]
 )
 def test_the_source_itself(place: Path, target: str, overlaps: bool) -> None:
-    assert DiskDestinations(None).look(f"{place}/{target}", f"{place}/source").overlaps is overlaps
+    assert (
+        DiskDestinations(TargetDirectories(None, None)).look(f"{place}/{target}", f"{place}/source").overlaps
+        is overlaps
+    )
 
 
 def test_space_and_volume(place: Path) -> None:
-    found = DiskDestinations(None).look(f"{place}/new", f"{place}/source")
+    found = DiskDestinations(TargetDirectories(None, None)).look(f"{place}/new", f"{place}/source")
     assert found.same_volume
     assert found.free == pytest.approx(os.statvfs(place).f_bavail * os.statvfs(place).f_frsize, rel=0.2)
-    assert not DiskDestinations(None).look("/proc/new", f"{place}/source").same_volume
+    assert (
+        not DiskDestinations(TargetDirectories(None, None)).look("/proc/new", f"{place}/source").same_volume
+    )

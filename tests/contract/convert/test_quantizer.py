@@ -17,7 +17,7 @@ from mlxk.domain.generation import GenerationRequest, Message, Role, Sampling, c
 from mlxk.domain.model import HeaderProblem
 from mlxk.domain.quantization import Packing
 from mlxk.domain.tensors import TensorFact
-from tests.contract.tiny_models import CHATS, build_llama, build_mamba, build_overfitted_qwen3
+from tests.contract.tiny_models import CHATS, build_bitnet, build_llama, build_mamba, build_overfitted_qwen3
 from tests.contract.tiny_vision import VISION_CONFIGS, build_vision_model
 from tests.contract.volumes import memory_disk
 from tests.memory_ports import ProgressRecorder
@@ -150,6 +150,14 @@ def test_what_does_not_load_is_told(taught: Path, tmp_path: Path) -> None:
     (tmp_path / "broken" / "config.json").write_text(json.dumps(config | {"model_file": "evil.py"}))
     (tmp_path / "broken" / "evil.py").write_text("raise SystemExit('the code of the model ran')")
     assert refusal(tmp_path / "broken", target, Packing(4, 32)).kind is ErrorKind.NOT_IMPLEMENTED
+
+
+def test_a_result_that_would_not_load_is_told(tmp_path: Path) -> None:
+    source = build_bitnet(tmp_path / "source")
+    target = carried(source, tmp_path / "target")
+    with pytest.raises(MlxkError, match="The result would not load") as told:
+        MlxQuantizer().dequantize(source, target, Engine.TEXT, ProgressRecorder())
+    assert told.value.kind is ErrorKind.OPERATION
 
 
 def test_a_group_size_that_no_layer_can_have_is_told(taught: Path, tmp_path: Path) -> None:

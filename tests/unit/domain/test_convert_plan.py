@@ -14,12 +14,14 @@ from mlxk.domain.convert_plan import (
     ConvertRequest,
     Destination,
     Engine,
+    is_result,
     plan_convert,
 )
 from mlxk.domain.convert_work import Dequantize, Quantize, RepairIndex, Work, mode_of, work_of
 from mlxk.domain.errors import ErrorKind, InvalidInput
 from mlxk.domain.families import VISION_CONVERTIBLE
 from mlxk.domain.health import assess
+from mlxk.domain.manifest import Flaw, Operation, Origin, Refusal
 from mlxk.domain.model import FileFact, JsonObject, JsonValue, LinkState, SnapshotFacts
 from mlxk.domain.quantization import MODES, Packing, packing_of
 from mlxk.domain.staging import StagingState
@@ -133,16 +135,17 @@ def test_never_into_the_source(work: Work) -> None:
     assert refused(work, seen(target=inside)).kind is ErrorKind.INVALID_TARGET
 
 
+@pytest.mark.parametrize("result", [False, True])
+@pytest.mark.parametrize("same", [False, True])
 @pytest.mark.parametrize(
-    ("state", "target", "same"),
-    list(
-        product(StagingState, [TargetState.ABSENT, TargetState.EMPTY, TargetState.NOT_EMPTY], [False, True])
-    ),
+    ("state", "target"),
+    list(product(StagingState, [TargetState.ABSENT, TargetState.EMPTY, TargetState.NOT_EMPTY])),
 )
-def test_what_an_earlier_run_left(state: StagingState, target: TargetState, same: bool) -> None:
-    observation = seen(staging=state, target=Destination(target), same_request=same)
+def test_what_an_earlier_run_left(state: StagingState, target: TargetState, same: bool, result: bool) -> None:
+    """That the request was the same is not enough: since the kill something else may lie at the target."""
+    observation = seen(staging=state, target=Destination(target), same_request=same, target_is_result=result)
     plan = plan_convert(wanted(FOUR), observation)
-    if state is StagingState.PUBLISHED and target is TargetState.NOT_EMPTY and same:
+    if state is StagingState.PUBLISHED and target is TargetState.NOT_EMPTY and same and result:
         assert plan == AlreadyDone()
     elif target is TargetState.NOT_EMPTY or state in (StagingState.BUSY, StagingState.FOREIGN):
         assert isinstance(plan, Refused)
@@ -161,6 +164,30 @@ def test_what_certainly_does_not_fit_is_refused(work: Work, same_volume: bool, f
         assert refused(work, observation).kind is ErrorKind.INSUFFICIENT_DISK
     else:
         planned(work, observation)
+
+
+RECIPE: JsonObject = {"operation": "quantize", "bits": 4}
+MADE = Origin("org/model", "a" * 40, Operation.CONVERT, recipe={**RECIPE, "versions": {"mlx": "1"}})
+
+
+@pytest.mark.parametrize(
+    ("found", "same"),
+    [
+        (MADE, True),
+        (replace(MADE, recipe=RECIPE), True),
+        (replace(MADE, recipe={**RECIPE, "bits": 8}), False),
+        (replace(MADE, recipe=None), False),
+        (replace(MADE, operation=Operation.CLONE), False),
+        (replace(MADE, repo="org/other"), False),
+        (replace(MADE, revision="b" * 40), False),
+    ],
+)
+def test_a_result_is_known_by_its_manifest(found: Origin, same: bool) -> None:
+    assert is_result(found.manifest("3.0.0", "2025-01-01T00:00:00Z"), MADE) is same
+
+
+def test_what_has_no_manifest_is_no_result() -> None:
+    assert not is_result(Refusal(Flaw.UNREADABLE), MADE)
 
 
 # Health
@@ -285,6 +312,20 @@ def test_weights_outside_of_the_model_are_never_read(link: LinkState, work: Work
 
 def test_packed_weights_are_packed_again_with_a_warning() -> None:
     assert "4 bits already" in (planned(FOUR, seen(model(config=PACKED))).warning or "")
+
+
+@pytest.mark.parametrize("work", [FOUR, Dequantize()])
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("method", ["bitnet", "bitsandbytes", "novel", "awq", "mxfp4"])
+def test_foreign_packings_that_are_opened(work: Work, nested: bool, method: str) -> None:
+    packed: JsonObject = {"quantization_config": {"quant_method": method, "bits": 4}}
+    config = {**LLAMA, "text_config": packed} if nested else {**LLAMA, **packed}
+    plan = plan_convert(wanted(work), seen(model(config=config)))
+    if method in ("awq", "mxfp4"):
+        assert isinstance(plan, ConvertPlan) or plan.kind is ErrorKind.VALIDATION  # type: ignore[union-attr]
+    elif not nested or work is FOUR:
+        assert isinstance(plan, Refused)
+        assert plan.kind is ErrorKind.NOT_IMPLEMENTED
 
 
 def test_only_packed_weights_can_be_opened() -> None:

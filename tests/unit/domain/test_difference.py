@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mlxk.domain.difference import Changed, Side, compare, undecided
-from mlxk.domain.model import Document, FileFact, LinkState
+from mlxk.domain.model import Document, FileFact, Invalid, LinkState
 from mlxk.domain.tensors import TensorFact
 from tests.unit.domain.building import model, weights
 
@@ -124,3 +124,67 @@ def test_the_template_and_the_settings_of_tokenizer_config_are_told_apart() -> N
     assert (settings.tokenizer.changed, settings.chat_template.same) == (("tokenizer_config.json",), True)
     gone = compare(base, side(), NOTHING)
     assert gone.tokenizer.removed == gone.chat_template.removed == ("tokenizer_config.json",)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ([1, {"a": True}], [1, {"a": True}], True),
+        ([1, {"a": True}], [1, {"a": 1}], False),
+        ([0], [False], False),
+        ([1], [1.0], True),
+        ([[float("nan")]], [[float("nan")]], True),
+        ([1], [1, 2], False),
+        ({}, [], False),
+        ([None], [0], False),
+    ],
+)
+def test_values_are_compared_with_their_types_at_every_depth(one: object, other: object, same: bool) -> None:
+    assert compare(side(x=one), side(x=other), NOTHING).same is same
+    first, second = (
+        side(documents={"tokenizer_config.json": {"x": value}})  # type: ignore[dict-item]
+        for value in (one, other)
+    )
+    assert compare(first, second, NOTHING).tokenizer.same is same
+
+
+def test_a_key_with_a_dot_is_not_one_of_a_nested_object() -> None:
+    found = compare(
+        Side(model("m", config={"a.b": 1})), Side(model("m", config={"a": {"b": 1}})), NOTHING
+    ).config
+    assert (found.removed, found.added) == ({'"a.b"': 1}, {"a.b": 1})
+
+
+BAD = Invalid("it is not valid JSON")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_what_cannot_be_parsed_is_compared_by_content(name: str) -> None:
+    def with_it(document: Document) -> Side:
+        if name == "config.json":
+            return Side(model("m", config=document), TABLE)
+        return Side(model("m", documents={name: document}), TABLE)
+
+    bad, good = with_it(BAD), with_it({})
+    assert name in [one.path for one, _ in undecided(bad, bad)]
+    assert compare(bad, bad, NOTHING).same
+    for found in (compare(bad, bad, frozenset({name})), compare(bad, good, NOTHING)):
+        part = found.other if name == "config.json" else found.tokenizer
+        assert part.changed == (name,)
+        assert found.config.same is (name != "config.json")
+
+
+def test_no_config_is_not_an_empty_one() -> None:
+    found = compare(Side(model("m", config=None)), Side(model("m", config={})), NOTHING)
+    assert not found.config.same
+    assert found.other.added == ("config.json",)
+
+
+def test_what_cannot_be_read_is_never_the_same() -> None:
+    link = FileFact("tokenizer.json", 0, link=LinkState.BROKEN)
+    broken = side(weights(), link)
+    assert compare(broken, broken, NOTHING).tokenizer.changed == ("tokenizer.json",)
+    assert compare(side(weights()), broken, NOTHING).tokenizer.added == ("tokenizer.json",)
+    locked = Side(replace(side().facts, unreadable=(("README.md", "x"), ("folder", "x"))), TABLE)
+    assert compare(locked, locked, NOTHING).other.changed == ("README.md", "folder")
+    assert compare(locked, side(), NOTHING).other.removed == ("README.md", "folder")
