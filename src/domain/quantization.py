@@ -70,7 +70,7 @@ def _listed(numbers: tuple[int, ...]) -> str:
 
 
 def packing_method(config: JsonObject) -> str | None:
-    """What another program than MLX packed the weights with (`quant_method`); None where MLX did or nobody."""
+    """What another program than MLX packed the weights with (`quant_method`); None where none did."""
     if config.get("quantization") is not None:  # the packages look no further
         return None
     for level in (config, config.get("text_config")):

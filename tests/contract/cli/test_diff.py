@@ -177,7 +177,7 @@ def test_weights_that_may_not_be_read_are_an_error(
     (other / "model.safetensors").chmod(0)
     with (
         without_root_rights(),
-        pytest.raises(MlxkError, match="model.safetensors of .* cannot be read") as told,
+        pytest.raises(MlxkError, match=r"model.safetensors of .* cannot be read") as told,
     ):
         compared(place, one, other)
     assert told.value.kind is ErrorKind.PERMISSION

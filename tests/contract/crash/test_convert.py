@@ -48,7 +48,7 @@ def source(place: Place, mode: str) -> str:
 @pytest.fixture(autouse=True)
 def packed(place: Place, request: pytest.FixtureRequest) -> None:
     """What there is to open, where that is to be done."""
-    if request.node.callspec.params["mode"] == "dequantize":  # type: ignore[attr-defined]
+    if request.node.callspec.params["mode"] == "dequantize":
         assert convert(place, "quantize").wait(TIMEOUT) == 0
         (place.work / "made").rename(place.root / "packed")
 
