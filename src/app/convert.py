@@ -16,10 +16,9 @@ from mlxk.domain.convert_plan import (
     ConvertObservation,
     ConvertPlan,
     ConvertRequest,
-    is_result,
     plan_convert,
 )
-from mlxk.domain.convert_work import ConvertMode, Quantize, RepairIndex, Work, mode_of
+from mlxk.domain.convert_work import ConvertMode, Quantize, RepairIndex, Work, is_result, mode_of
 from mlxk.domain.errors import ErrorKind, Interrupted, MlxkError
 from mlxk.domain.files import FileRole, role_of
 from mlxk.domain.health import HealthReport, assess

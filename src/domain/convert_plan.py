@@ -16,8 +16,8 @@ from mlxk.domain.families import VISION_CONVERTIBLE
 from mlxk.domain.files import FileRole, is_weight_file, role_of
 from mlxk.domain.findings import Remedy
 from mlxk.domain.health import HealthReport
-from mlxk.domain.manifest import MANIFEST_NAME, Manifest, Origin, Refusal
-from mlxk.domain.model import Capability, JsonObject, ModelType, SnapshotFacts
+from mlxk.domain.manifest import MANIFEST_NAME
+from mlxk.domain.model import Capability, ModelType, SnapshotFacts
 from mlxk.domain.quantization import MODES, Packing, packing_method
 from mlxk.domain.sizes import human_size
 from mlxk.domain.staging import StagingState
@@ -32,7 +32,6 @@ __all__ = [
     "ConvertRequest",
     "Destination",
     "Engine",
-    "is_result",
     "plan_convert",
 ]
 
@@ -81,7 +80,7 @@ class ConvertObservation:
     Attributes:
         staging: what lies where the result is to be made; `PUBLISHED` when it was renamed to the target.
         same_request: that was by this very request.
-        target_is_result: what is at the target is a workspace that such a request made; see `is_result`.
+        target_is_result: what is at the target is a workspace that such a request made (`is_result`).
         tensors: of the source's weights; empty where headers cannot be read.
     """
 
@@ -149,18 +148,6 @@ def plan_convert(request: ConvertRequest, seen: ConvertObservation) -> ConvertPl
         case Quantize() as work:
             return _plan_quantize(request, seen, work)
     return _plan_dequantize(request, seen)
-
-
-def is_result(found: Manifest | Refusal, wanted: Origin) -> bool:
-    """Whether a manifest is one that this conversion wrote; package versions do not matter."""
-    if isinstance(found, Refusal) or found.operation != wanted.operation.value:
-        return False
-    same_source = (found.source_repo, found.source_revision) == (wanted.repo, wanted.revision)
-    return same_source and _without_versions(found.recipe) == _without_versions(wanted.recipe)
-
-
-def _without_versions(recipe: JsonObject | None) -> JsonObject:
-    return {key: value for key, value in (recipe or {}).items() if key != "versions"}
 
 
 _TARGET_HINTS = {

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from mlxk.domain.errors import InvalidInput
+from mlxk.domain.manifest import Manifest, Origin, Refusal
+from mlxk.domain.model import JsonObject
 from mlxk.domain.quantization import AFFINE, Packing, packing_of
 
-__all__ = ["ConvertMode", "Dequantize", "Quantize", "RepairIndex", "Work", "mode_of", "work_of"]
+__all__ = ["ConvertMode", "Dequantize", "Quantize", "RepairIndex", "Work", "is_result", "mode_of", "work_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +63,15 @@ def mode_of(work: Work) -> ConvertMode:
         case Quantize():
             return "quantize"
     return "dequantize"
+
+
+def is_result(found: Manifest | Refusal, wanted: Origin) -> bool:
+    """Whether a manifest is one that a conversion wrote; whatever the packages' versions."""
+    if isinstance(found, Refusal) or found.operation != wanted.operation.value:
+        return False
+    same_source = (found.source_repo, found.source_revision) == (wanted.repo, wanted.revision)
+    return same_source and _without_versions(found.recipe) == _without_versions(wanted.recipe)
+
+
+def _without_versions(recipe: JsonObject | None) -> JsonObject:
+    return {key: value for key, value in (recipe or {}).items() if key != "versions"}

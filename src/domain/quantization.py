@@ -70,7 +70,7 @@ def _listed(numbers: tuple[int, ...]) -> str:
 
 
 def packing_method(config: JsonObject) -> str | None:
-    """What packed the weights (`quant_method`) if it was not MLX; None where it was, or nobody did."""
+    """What another program than MLX packed the weights with (`quant_method`); None where none did."""
     if config.get("quantization") is not None:  # the packages look no further
         return None
     for level in (config, config.get("text_config")):

@@ -14,10 +14,9 @@ from mlxk.domain.convert_plan import (
     ConvertRequest,
     Destination,
     Engine,
-    is_result,
     plan_convert,
 )
-from mlxk.domain.convert_work import Dequantize, Quantize, RepairIndex, Work, mode_of, work_of
+from mlxk.domain.convert_work import Dequantize, Quantize, RepairIndex, Work, is_result, mode_of, work_of
 from mlxk.domain.errors import ErrorKind, InvalidInput
 from mlxk.domain.families import VISION_CONVERTIBLE
 from mlxk.domain.health import assess
