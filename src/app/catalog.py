@@ -44,9 +44,16 @@ class Catalog:
         if isinstance(spec, PathSpec):
             return self._workspaces.record_at(spec.path)
         record = resolve(spec, self.records())
-        if spec.revision is None:
-            return record
-        return self._cache.at_revision(record, spec.revision)
+        return record if spec.revision is None else self.at_revision(record, spec.revision)
+
+    def at_revision(self, record: ModelRecord, revision: str) -> ModelRecord:
+        """A cached model at a branch, tag, commit or commit prefix.
+
+        Raises:
+            ModelNotFound: it has no such revision here.
+            AmbiguousMatch: several commits begin with it.
+        """
+        return self._cache.at_revision(record, revision)
 
     def matching(self, pattern: str | None) -> Sequence[ModelRecord]:
         """The models whose name contains the pattern, or workspaces under a path; all without a pattern.

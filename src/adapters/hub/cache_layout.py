@@ -21,10 +21,13 @@ from mlxk.domain.model import Invalid
 from mlxk.domain.naming import RepoId
 from mlxk.domain.verification import DigestKind
 
-__all__ = ["PARTIAL_SUFFIX", "RepoFolder"]
+__all__ = ["PARTIAL_SUFFIX", "REPO_LOCK", "RepoFolder"]
 
 PARTIAL_SUFFIX = ".mlxk-partial"
 """Of a content that is not whole yet, named by its digest so that the next try finds it."""
+
+REPO_LOCK = "mlxk.lock"
+"""Among a model's locks: held by mlxk while it downloads or deletes it, whatever the file."""
 
 _TREE_VERSION = 1
 _MAX_TREE_BYTES = 64 * 1024 * 1024
@@ -70,6 +73,11 @@ class RepoFolder:
     def snapshot(self, commit: str) -> Path:
         """Where a commit's entries are."""
         return self.path / "snapshots" / commit
+
+    @property
+    def own_lock(self) -> Path:
+        """The lock for the whole model, which only mlxk knows."""
+        return self.root / ".locks" / self.repo_id.directory / REPO_LOCK
 
     def prepare(self) -> None:
         """Make the folders that a download needs, and tag the cache as one for backup tools.
