@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mlxk.domain.model import ModelRecord
 from mlxk.domain.naming import NameSpec, PathSpec, parse_spec
 from mlxk.domain.ports import ModelStore, WorkspaceStore
-from mlxk.domain.resolution import matching, resolve
+from mlxk.domain.resolution import exactly, matching, resolve
 
 __all__ = ["Catalog"]
 
@@ -73,3 +73,13 @@ class Catalog:
                 return matching(name, self.records())
             case _:
                 return [self.find(pattern)]
+
+    def named_or_matching(self, pattern: str | None) -> Sequence[ModelRecord]:
+        """As `matching`, but the model of exactly that name alone when there is one: for what changes models.
+
+        Raises:
+            InvalidInput: the pattern cannot be a name or path.
+        """
+        spec = None if pattern is None else parse_spec(pattern)
+        named = exactly(spec, self.records()) if isinstance(spec, NameSpec) and not spec.revision else []
+        return named or self.matching(pattern)

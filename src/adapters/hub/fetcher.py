@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 from mlxk.adapters.hub.blob_download import BlobDownload, BlobSource, Received, Stopped
 from mlxk.adapters.hub.cache_layout import RepoFolder
-from mlxk.adapters.hub.failures import Asked, as_mlxk_error
+from mlxk.adapters.hub.digests import file_digest
+from mlxk.adapters.hub.failures import Asked, as_mlxk_error, is_logged_in
 from mlxk.adapters.hub.orphans import remove_orphans, try_lock
 from mlxk.domain.errors import MlxkError
 from mlxk.domain.hub import (
@@ -29,7 +30,7 @@ from mlxk.domain.hub import (
 )
 from mlxk.domain.naming import RepoId
 from mlxk.domain.ports import Progress
-from mlxk.domain.verification import DigestKind, Trust
+from mlxk.domain.verification import Trust
 
 __all__ = ["HubCacheFetcher"]
 
@@ -271,13 +272,15 @@ class _Fetch:
                 return False
         except OSError:
             return False
-        return self._trust is Trust.SIZE or _digest_of(content, file, self._stop) == file.digest.value
+        return self._trust is Trust.SIZE or file_digest(content, file, self._go_on) == file.digest.value
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
 
     def _asked(self, file: HubFile) -> Asked:
-        from huggingface_hub import get_token
-
-        token = self._source.token if self._source.token is not None else get_token()
-        return Asked(self._info.repo_id, self._info.revision, file.path, logged_in=bool(token))
+        logged_in = is_logged_in(self._source.token)
+        return Asked(self._info.repo_id, self._info.revision, file.path, logged_in=logged_in)
 
     def _url(self, file: HubFile) -> str:
         from huggingface_hub import hf_hub_url
@@ -293,27 +296,6 @@ class _Fetch:
 
 def _each_content_once(files: Sequence[HubFile]) -> list[HubFile]:
     return list({file.digest.value: file for file in reversed(files)}.values())
-
-
-def _digest_of(content: Path, file: HubFile, stop: threading.Event) -> str:
-    """Hash a file as its digest asks.
-
-    Raises:
-        Stopped: `stop` was set.
-        OSError: it cannot be read.
-    """
-    import hashlib
-
-    if file.digest.kind is DigestKind.SHA256:
-        digest = hashlib.sha256()
-    else:
-        digest = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
-    with content.open("rb", buffering=0) as stream:
-        while chunk := stream.read(4 * 1024 * 1024):
-            if stop.is_set():
-                raise Stopped
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _is_held(lock: Path) -> bool:

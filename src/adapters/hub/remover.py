@@ -238,7 +238,7 @@ def _remove_locks(locks: Path) -> None:
 def _remove_lock(lock: Path) -> None:
     """Delete a lock file unless somebody holds it.
 
-    Who has opened it in this moment finds it without a name once it is theirs, and opens it anew (`filelock`).
+    Who has opened it in this moment finds it without a name once it is theirs, and opens it anew.
     """
     if lock.parent.is_symlink() or not lock.exists():
         return
