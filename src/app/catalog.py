@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mlxk.domain.model import ModelRecord
 from mlxk.domain.naming import NameSpec, PathSpec, parse_spec
 from mlxk.domain.ports import ModelStore, WorkspaceStore
-from mlxk.domain.resolution import matching, resolve
+from mlxk.domain.resolution import exactly, matching, resolve
 
 __all__ = ["Catalog"]
 
@@ -44,9 +44,16 @@ class Catalog:
         if isinstance(spec, PathSpec):
             return self._workspaces.record_at(spec.path)
         record = resolve(spec, self.records())
-        if spec.revision is None:
-            return record
-        return self._cache.at_revision(record, spec.revision)
+        return record if spec.revision is None else self.at_revision(record, spec.revision)
+
+    def at_revision(self, record: ModelRecord, revision: str) -> ModelRecord:
+        """A cached model at a branch, tag, commit or commit prefix.
+
+        Raises:
+            ModelNotFound: it has no such revision here.
+            AmbiguousMatch: several commits begin with it.
+        """
+        return self._cache.at_revision(record, revision)
 
     def matching(self, pattern: str | None) -> Sequence[ModelRecord]:
         """The models whose name contains the pattern, or workspaces under a path; all without a pattern.
@@ -66,3 +73,13 @@ class Catalog:
                 return matching(name, self.records())
             case _:
                 return [self.find(pattern)]
+
+    def named_or_matching(self, pattern: str | None) -> Sequence[ModelRecord]:
+        """As `matching`, but the model of exactly that name alone when there is one: for what changes models.
+
+        Raises:
+            InvalidInput: the pattern cannot be a name or path.
+        """
+        spec = None if pattern is None else parse_spec(pattern)
+        named = exactly(spec, self.records()) if isinstance(spec, NameSpec) and not spec.revision else []
+        return named or self.matching(pattern)

@@ -10,7 +10,7 @@ from mlxk.domain.errors import ErrorKind, Interrupted, MlxkError
 from mlxk.domain.model import ModelRecord
 from mlxk.domain.naming import RepoId
 from mlxk.domain.ports import CacheFetcher, FileProgress, Hub
-from mlxk.domain.repair import damaged_files, no_repair
+from mlxk.domain.repair import damaged_files, kept, no_repair
 from mlxk.domain.sizes import human_size
 from mlxk.domain.verification import Trust
 
@@ -50,19 +50,24 @@ class Fix:
             Interrupted: by Ctrl-C; what came is kept.
         """
         request = replace(request, verify=request.verify or request.pattern is not None)
-        before = self._check(request, progress)
+        before = self._check.of(self._records(request), request, progress)
         unhealthy = {model.name for model in before.unhealthy}
         if not unhealthy:
             return before
         findings = {entry.name: entry for entry in before.details}
         fixes = [
             self._fix(record, findings[record.name], progress)
-            for record in self._catalog.matching(request.pattern)
+            for record in self._records(request)
             if record.name in unhealthy
         ]
-        after = self._check(request, progress) if any(fix.files for fix in fixes) else before
+        after = before
+        if any(fix.files for fix in fixes):
+            after = self._check.of(self._records(request), request, progress)
         healthy = {model.name for model in after.healthy}
         return replace(after, fixes=tuple(_judged(fix, healthy) for fix in fixes))
+
+    def _records(self, request: HealthRequest) -> Sequence[ModelRecord]:
+        return self._catalog.named_or_matching(request.pattern)
 
     def _fix(self, record: ModelRecord, details: HealthDetails, progress: FileProgress) -> FixView:
         if (reason := no_repair(record)) is not None:
@@ -82,10 +87,13 @@ class Fix:
     def _fetch(self, record: ModelRecord, details: HealthDetails, progress: FileProgress) -> FixView:
         assert record.revision is not None
         info = self._hub.describe(RepoId(record.name), record.revision)
+        left = self._fetcher.missing(info)
         named = [finding.file for finding in details.findings if finding.severity == "error"]
-        files = damaged_files(info, self._fetcher.missing(info), named)
+        files = damaged_files(info, left, named)
         if not files:
             return _not_fixed(record, "the Hub has none of the files that are damaged or missing")
+        if (reason := kept(record, files, left)) is not None:
+            return _not_fixed(record, reason)
         progress.expect({file.path: file.size for file in files})
         fetched = self._fetcher.fetch(info, files, progress, Trust.DIGEST)
         return FixView(

@@ -1,5 +1,6 @@
 """`mlxk health`: are the files of the models whole?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,14 @@ class CheckHealth:
             ModelNotFound: a pattern was given and nothing matches it.
             MlxkError: the pattern is invalid, or a place cannot be read.
         """
-        records = self._catalog.matching(request.pattern)
+        return self.of(self._catalog.matching(request.pattern), request, progress)
+
+    def of(self, records: Sequence[ModelRecord], request: HealthRequest, progress: Progress) -> HealthResult:
+        """Check the given models.
+
+        Raises:
+            ModelNotFound: a pattern was given and there are none.
+        """
         if request.pattern is not None and not records:
             raise ModelNotFound(
                 f"No model here matches '{request.pattern}'.",

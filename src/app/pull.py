@@ -1,5 +1,6 @@
 """`mlxk pull`: bring a model from the Hub into the cache."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,6 +18,8 @@ __all__ = ["FileToFetch", "Pull", "PullRequest", "PullResult"]
 
 _NOT_THERE = (ErrorKind.REPO_NOT_FOUND, ErrorKind.ACCESS_DENIED)
 """What the Hub answers for a name it does not have; without a token it hides models behind the second."""
+
+_CONSENT = " --force-resume"
 
 _NO_DOWNLOAD = (ErrorKind.VALIDATION, ErrorKind.OPERATION, ErrorKind.PERMISSION, ErrorKind.INSUFFICIENT_DISK)
 """Errors of this machine, not of the download."""
@@ -147,43 +150,45 @@ class Pull:
             return self._would_fetch(left, so_far)
         if shortage := space_shortage(left.bytes, self._fetcher.free_bytes()):
             raise shortage
-        if self._is_left_half_done(info, left):
-            answer = confirm(f"'{info.repo_id}' is here in part; download the other {_size(left)}?")
-            if answer is not Consent.GIVEN:
-                return _unconfirmed(so_far, left, request)
-        fetched = self._fetch(info, left, request, progress)
+        command = _command(request)
+        if question := self._question(info, left):
+            if confirm(question) is not Consent.GIVEN:
+                return _unconfirmed(so_far, left, command)
+            command += _CONSENT
+        fetched = self._fetch(info, left, command, progress)
         if left.complete:
             return _already_here(so_far)
         return _done(so_far, fetched)
 
-    def _is_left_half_done(self, info: RepoInfo, left: Missing) -> bool:
-        """Another process that is at it at this moment has left nothing; it is waited for."""
-        others = any(self._snapshots(info.repo_id, besides=info.commit))
-        return is_half_done(info, left, others_here=others) and not self._fetcher.is_fetching(info)
+    def _question(self, info: RepoInfo, left: Missing) -> str | None:
+        """What the user must agree to; a process that is at it at this moment is waited for instead."""
+        if left.replaced:
+            return f"Replace {_names(left.replaced)} in '{info.repo_id}', put there by hand, by the Hub's?"
+        if is_half_done(info, left) and not self._fetcher.is_fetching(info):
+            return f"'{info.repo_id}' is here in part; download the other {_size(left)}?"
+        return None
 
-    def _snapshots(self, repo_id: RepoId, *, besides: str | None = None) -> list[ModelRecord]:
+    def _snapshots(self, repo_id: RepoId) -> list[ModelRecord]:
         found = []
         for record in self._cache.records():
             if record.name == str(repo_id) and record.revision is not None:
                 found += [record, *self._cache.revisions(record)]
-        return [record for record in found if record.revision != besides]
+        return found
 
-    def _fetch(
-        self, info: RepoInfo, left: Missing, request: PullRequest, progress: FileProgress
-    ) -> FetchResult:
+    def _fetch(self, info: RepoInfo, left: Missing, command: str, progress: FileProgress) -> FetchResult:
         progress.expect({file.path: file.size for file in left.files})
         try:
             fetched = self._fetcher.fetch(info, left.files, progress)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"Interrupted; what has come of '{info.repo_id}' is kept.",
-                hint=f"`{_command(request)} --force-resume` goes on where it stopped",
+                hint=f"`{command}` goes on where it stopped",
             ) from None
         if not fetched.complete:
             raise MlxkError(
                 ErrorKind.DOWNLOAD_FAILED,
                 f"'{info.repo_id}' is still not complete: another program changes the cache.",
-                hint=f"repeat `{_command(request)} --force-resume`",
+                hint=f"repeat `{_command_with_consent(command)}`",
             )
         return fetched
 
@@ -256,16 +261,27 @@ def _command(request: PullRequest) -> str:
     return f"mlxk pull {request.model}{revision}"
 
 
-def _unconfirmed(so_far: PullResult, left: Missing, request: PullRequest) -> PullResult:
-    return replace(
-        so_far,
-        download_status="requires_confirmation",
-        message=(
-            f"'{so_far.model}' is here in part, {_size(left)} are missing: "
-            f"`{_command(request)} --force-resume` downloads them, "
-            f"`mlxk rm {so_far.model}` deletes what is here."
-        ),
+def _command_with_consent(command: str) -> str:
+    return f"{command.removesuffix(_CONSENT)}{_CONSENT}"
+
+
+def _names(paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+
+
+def _unconfirmed(so_far: PullResult, left: Missing, command: str) -> PullResult:
+    message = (
+        f"'{so_far.model}' is here in part, {_size(left)} are missing: "
+        f"`{_command_with_consent(command)}` downloads them, "
+        f"`mlxk rm {so_far.model}` deletes what is here."
     )
+    if left.replaced:
+        message = (
+            f"In '{so_far.model}', {_names(left.replaced)} was changed by hand and is kept: "
+            f"`mlxk clone {so_far.model}` makes a copy to change, "
+            f"`{_command_with_consent(command)}` replaces it by the Hub's."
+        )
+    return replace(so_far, download_status="requires_confirmation", message=message)
 
 
 def _already_here(so_far: PullResult) -> PullResult:

@@ -8,9 +8,10 @@ from mlxk.app.catalog import Catalog
 from mlxk.domain.consent import Consent
 from mlxk.domain.errors import ErrorKind, Interrupted, InvalidInput, MlxkError, ModelNotFound
 from mlxk.domain.model import ModelRecord, Source
-from mlxk.domain.naming import NameSpec, parse_spec
+from mlxk.domain.naming import PathSpec, parse_spec
 from mlxk.domain.ports import CacheRemover, Confirmer
-from mlxk.domain.removal import Removal, RepoContents, plan_removal
+from mlxk.domain.removal import Removal, RepoContents, half_deleted, plan_removal
+from mlxk.domain.resolution import not_named, resolve_to_delete
 from mlxk.domain.sizes import human_size
 
 __all__ = ["LocksView", "Rm", "RmRequest", "RmResult"]
@@ -18,10 +19,17 @@ __all__ = ["LocksView", "Rm", "RmRequest", "RmResult"]
 
 @dataclass(frozen=True, slots=True)
 class RmRequest:
-    """Which model, as `name[@revision]`, and whether only to say what would go."""
+    """Which model.
+
+    Attributes:
+        model: `name[@revision]`.
+        dry_run: only say what would go.
+        force: delete what is named without asking.
+    """
 
     model: str
     dry_run: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,8 +75,8 @@ class Rm:
             MlxkError: (`LOCKS_PRESENT`) it is being downloaded; (`PERMISSION`) it cannot be deleted.
             Interrupted: by Ctrl-C, with a part deleted.
         """
-        record = self._find(request.model)
-        commit = _asked_commit(request.model, record)
+        target = self._find(request)
+        record, commit = target.record, target.commit
         contents = self._remover.contents(record)
         if contents.link is not None and commit is not None:
             raise InvalidInput(
@@ -79,55 +87,64 @@ class Rm:
         what = _described(record.name, removal, contents)
         if request.dry_run:
             return _result(record, removal, "would_delete", f"Would delete {what}.")
-        self._check_locks(record)
-        match confirm(f"Delete {what}?"):
+        with self._remover.alone(record) as held:
+            _check_locks(record, held)
+        match Consent.GIVEN if request.force else confirm(f"Delete {what}?"):
             case Consent.NOBODY:
-                raise InvalidInput(
+                raise target.unasked or InvalidInput(
                     f"Deleting '{record.name}' needs your consent, and there is no terminal to ask on.",
                     hint="add --force; --dry-run says what would go",
                 )
             case Consent.REFUSED:
                 return RmResult(record.name, "cancelled", "Nothing was deleted.", 0, ())
-        self._check_locks(record)  # again: a question may stand for a long time
-        self._delete(record, removal)
+        with self._remover.alone(record) as held:
+            _check_locks(record, held)
+            # Planned again: a question may stand for a long time.
+            removal = plan_removal(self._remover.contents(record), commit)
+            self._delete(record, removal)
         return _result(record, removal, "deleted", f"Deleted {what}.")
 
-    def _find(self, text: str) -> ModelRecord:
+    def _find(self, request: RmRequest) -> "_Target":
+        spec = parse_spec(request.model)
+        if isinstance(spec, PathSpec):
+            record = self._catalog.find(request.model)
+            raise _no_cached_model(request.model, record)
+        records = self._records()
+        found = resolve_to_delete(spec, records)
+        if found.record.source is not Source.CACHE:
+            raise _no_cached_model(request.model, found.record)
+        unasked = None if found.named else not_named(spec, records)
+        if unasked and request.force:
+            raise unasked
+        if spec.revision is None:
+            return _Target(found.record, None, unasked)
+        return self._at_revision(found.record, spec.revision, unasked)
+
+    def _records(self) -> list[ModelRecord]:
+        """All models, and the directories of those that were deleted in part."""
+        records = list(self._catalog.records())
+        cached = {record.name for record in records if record.source is Source.CACHE}
+        return records + [record for record in self._remover.directories() if record.name not in cached]
+
+    def _at_revision(self, record: ModelRecord, revision: str, unasked: ModelNotFound | None) -> "_Target":
         try:
-            record = self._catalog.find(text)
+            found = self._catalog.at_revision(record, revision)
         except ModelNotFound:
-            if (leftover := self._leftover(text)) is None:
-                raise
-            return leftover
-        match record.source:
-            case Source.WORKSPACE:
-                raise InvalidInput(
-                    f"'{text}' is a workspace, {record.path}; mlxk deletes nothing but cached models.",
-                    hint=f"delete its directory yourself: rm -r '{record.path}'; a cached model of like name "
-                    "is meant by its full one, ORG/NAME",
-                )
-            case Source.BUNDLED:
-                raise InvalidInput(f"'{text}' ships with mlxk and cannot be deleted.")
-        return record
-
-    def _leftover(self, text: str) -> ModelRecord | None:
-        match parse_spec(text):
-            case NameSpec(name, None):
-                return self._remover.leftover(name)
-        return None
-
-    def _check_locks(self, record: ModelRecord) -> None:
-        if locks := self._remover.held_locks(record):
-            raise MlxkError(
-                ErrorKind.LOCKS_PRESENT,
-                f"'{record.name}' is being downloaded at this moment.",
-                hint="wait for the download, or stop it, and repeat the command",
-                data=LocksView(record.name, locks_detected=True, lock_files=locks),
-            )
+            contents = self._remover.contents(record)
+            if (commit := half_deleted(contents, revision)) is not None:
+                return _Target(record, commit, unasked)
+            if contents == RepoContents():  # deleted but for its empty folders
+                return _Target(record, None, unasked)
+            raise
+        return _Target(found, found.revision, unasked)
 
     def _delete(self, record: ModelRecord, removal: Removal) -> None:
         try:
             self._remover.remove(record, removal)
+        except MlxkError as error:
+            if error.kind is ErrorKind.LOCKS_PRESENT:
+                error.data = LocksView(record.name, locks_detected=True, lock_files=())
+            raise
         except KeyboardInterrupt:
             raise Interrupted(
                 f"Interrupted; a part of '{record.name}' is deleted.",
@@ -135,10 +152,38 @@ class Rm:
             ) from None
 
 
-def _asked_commit(text: str, record: ModelRecord) -> str | None:
-    """The snapshot that was named; None when the whole model is meant."""
-    spec = parse_spec(text)
-    return record.revision if isinstance(spec, NameSpec) and spec.revision is not None else None
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What is meant.
+
+    Attributes:
+        commit: of the revision; None for the whole model.
+        unasked: the error for a guess that nobody confirms; None when it is named.
+    """
+
+    record: ModelRecord
+    commit: str | None
+    unasked: ModelNotFound | None
+
+
+def _no_cached_model(text: str, record: ModelRecord) -> InvalidInput:
+    if record.source is Source.BUNDLED:
+        return InvalidInput(f"'{text}' ships with mlxk and cannot be deleted.")
+    return InvalidInput(
+        f"'{text}' is a workspace, {record.path}; mlxk deletes nothing but cached models.",
+        hint=f"delete its directory yourself: rm -r '{record.path}'; a cached model of like name "
+        "is meant by its full one, ORG/NAME",
+    )
+
+
+def _check_locks(record: ModelRecord, held: tuple[str, ...]) -> None:
+    if held:
+        raise MlxkError(
+            ErrorKind.LOCKS_PRESENT,
+            f"'{record.name}' is being downloaded at this moment.",
+            hint="wait for the download, or stop it, and repeat the command",
+            data=LocksView(record.name, locks_detected=True, lock_files=held),
+        )
 
 
 def _described(name: str, removal: Removal, contents: RepoContents) -> str:

@@ -17,7 +17,7 @@ def command(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A name or a part of one; with @REVISION for one revision only.",
+            help="ORG/NAME, or a NAME of mlx-community; with @REVISION for one revision only.",
             autocompletion=complete_model,
             show_default=False,
         ),
@@ -37,6 +37,6 @@ def command(
 
     invocation: Invocation = context.obj
     invocation.begin("rm", json=json, quiet=quiet, verbose=verbose)
-    confirm = confirmer_for(invocation, agreed=force)
-    result = invocation.container.rm()(RmRequest(model, dry_run=dry_run), confirm)
+    request = RmRequest(model, dry_run=dry_run, force=force)
+    result = invocation.container.rm()(request, confirmer_for(invocation, agreed=False))
     invocation.answer(result, print_rm)

@@ -196,12 +196,16 @@ class Holdings:
         partials: size by digest of the contents that were begun.
         placed: the paths whose entry in the snapshot leads to the right content.
         ref: the commit that the asked-for revision stands for here, or None.
+        foreign: digests of contents that another program has begun.
+        replaced: the paths where somebody put a file of other content in the place of a link.
     """
 
     blobs: Mapping[str, int]
     partials: Mapping[str, int]
     placed: frozenset[str]
     ref: str | None = None
+    foreign: frozenset[str] = frozenset()
+    replaced: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,8 @@ class Missing:
         bytes: to download, after what earlier downloads have begun.
         begun: bytes that earlier downloads have left and that need no second download.
         stale_ref: the revision's name stands for another commit here, or for none.
+        foreign: paths among `files` that another program has begun.
+        replaced: paths where a file of other content would have to give way.
     """
 
     files: tuple[HubFile, ...]
@@ -221,6 +227,8 @@ class Missing:
     bytes: int
     begun: int
     stale_ref: bool
+    foreign: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -243,6 +251,8 @@ def missing(info: RepoInfo, held: Holdings) -> Missing:
         bytes=sum(file.size - begun[key] for key, file in wanted.items()),
         begun=sum(begun.values()),
         stale_ref=info.revision != info.commit and held.ref != info.commit,
+        foreign=tuple(sorted(file.path for key, file in wanted.items() if key in held.foreign)),
+        replaced=tuple(sorted(held.replaced)),
     )
 
 

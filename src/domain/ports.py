@@ -483,8 +483,8 @@ class CacheFetcher(Protocol):
 class CacheRemover(Protocol):
     """Deletes from one cache directory, and never anything outside a model's own directory there."""
 
-    def leftover(self, name: str) -> ModelRecord | None:
-        """The record of a directory that no model is in any more, for what deleting it in part left."""
+    def directories(self) -> Sequence[ModelRecord]:
+        """Every model's directory, also one that no model is in any more since it was deleted in part."""
 
     def contents(self, record: ModelRecord) -> RepoContents:
         """What there is of a record's model; broken links are no problem.
@@ -493,8 +493,12 @@ class CacheRemover(Protocol):
             MlxkError: (`PERMISSION`) it cannot be read; (`OPERATION`) the record is not of this cache.
         """
 
-    def held_locks(self, record: ModelRecord) -> tuple[str, ...]:
-        """The lock files of the record's model that another process holds, relative to the cache."""
+    def alone(self, record: ModelRecord) -> AbstractContextManager[tuple[str, ...]]:
+        """Keep downloads of the record's model from beginning, within a `with` block.
+
+        It gives the lock files that another process holds, relative to the cache: with any, nothing may be
+        deleted.
+        """
 
     def remove(self, record: ModelRecord, removal: Removal) -> None:
         """Delete what was planned, with the locks that belong to it; what is gone already is no problem.
@@ -502,7 +506,8 @@ class CacheRemover(Protocol):
         Interrupted or failed, it has deleted a part; the next call deletes the rest.
 
         Raises:
-            MlxkError: (`PERMISSION`) something cannot be deleted; the message says what.
+            MlxkError: (`PERMISSION`) something cannot be deleted; the message says what; (`LOCKS_PRESENT`)
+                another program writes to the model at this moment.
         """
 
 

@@ -38,6 +38,10 @@ def wanted(text: str, revision: str | None = None) -> Wanted:
             f"'{text}' is a path, and models are pulled from the Hub.",
             hint="give a Hub id such as mlx-community/NAME",
         )
+    if revision == "":
+        raise InvalidInput(
+            "The revision is empty.", hint="leave out --revision, or name a branch, tag or commit"
+        )
     if revision is not None and spec.revision not in (None, revision):
         raise InvalidInput(
             f"Two revisions are given: '{spec.revision}' and '{revision}'.", hint="leave one of them out"
@@ -46,16 +50,15 @@ def wanted(text: str, revision: str | None = None) -> Wanted:
     return Wanted(tuple(map(RepoId, names)), spec.revision or revision or DEFAULT_REVISION)
 
 
-def is_half_done(info: RepoInfo, left: Missing, *, others_here: bool) -> bool:
-    """Whether an earlier download of this commit was begun and not finished.
+def is_half_done(info: RepoInfo, left: Missing) -> bool:
+    """Whether another program has begun this commit, or something has taken a part of it away.
 
-    Contents that another snapshot of the model explains are no sign of that: an update shares most of them.
-
-    Args:
-        others_here: the cache holds another snapshot of the model.
+    Our own downloads leave no sign of that kind: begun contents of ours have a name of their own, whole ones
+    were verified before they got theirs, and a snapshot appears at once, with everything in it. They are
+    gone on with as a matter of course.
     """
     if not left.files:
         return False
     lacking = {file.digest.value for file in left.files}
     placed = sum(file.digest.value not in lacking for file in info.files) - len(left.unplaced)
-    return left.begun > 0 or placed > 0 or (bool(left.unplaced) and not others_here)
+    return bool(left.foreign) or placed > 0

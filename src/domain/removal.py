@@ -4,10 +4,12 @@ As `huggingface_hub`'s own deletion strategy has it (`HFCacheInfo.delete_revisio
 its scan does not show: those with broken links, with refs to nothing, or without snapshots.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-__all__ = ["Removal", "RepoContents", "SnapshotContents", "plan_removal"]
+from mlxk.domain.naming import is_commit_prefix
+
+__all__ = ["Removal", "RepoContents", "SnapshotContents", "half_deleted", "plan_removal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +67,30 @@ def plan_removal(contents: RepoContents, commit: str | None = None) -> Removal:
     """Decide what goes with one snapshot, or with the whole model.
 
     Args:
-        commit: the snapshot's name; None for all. Deleting the last snapshot deletes the model.
+        commit: the snapshot's name; None for all. Deleting the last snapshot deletes the model. Of one that
+            is gone itself, the names that stand for it go.
     """
+    commits = {found.commit for found in contents.snapshots} if commit is None else {commit}
     going = tuple(found for found in contents.snapshots if commit in (None, found.commit))
     staying = tuple(found for found in contents.snapshots if found not in going)
     if not staying:
-        return _removal(contents, going, frozenset(contents.blobs), frozenset(contents.refs), whole=True)
+        return _removal(
+            contents, going, frozenset(contents.blobs), frozenset(contents.refs), commits, whole=True
+        )
     needed = frozenset[str]().union(*(found.blobs for found in staying))
     blobs = frozenset[str]().union(*(found.blobs for found in going)) - needed
-    commits = {found.commit for found in going}
     refs = frozenset(name for name, target in contents.refs.items() if target in commits)
-    return _removal(contents, going, blobs & frozenset(contents.blobs), refs, whole=False)
+    return _removal(contents, going, blobs & frozenset(contents.blobs), refs, commits, whole=False)
+
+
+def half_deleted(contents: RepoContents, revision: str) -> str | None:
+    """The commit of a revision whose name is all that a killed deletion has left."""
+    there = {found.commit for found in contents.snapshots}
+    if (commit := contents.refs.get(revision)) is not None:
+        return commit if commit not in there else None
+    wanted = revision.lower()
+    left = {commit for commit in contents.refs.values() if commit not in there and commit.startswith(wanted)}
+    return left.pop() if len(left) == 1 and is_commit_prefix(wanted) else None
 
 
 def _removal(
@@ -83,9 +98,9 @@ def _removal(
     going: tuple[SnapshotContents, ...],
     blobs: frozenset[str],
     refs: frozenset[str],
+    commits: Set[str],
     *,
     whole: bool,
 ) -> Removal:
     freed = sum(contents.blobs[name] for name in blobs) + sum(found.own_bytes for found in going)
-    commits = tuple(sorted(found.commit for found in going))
-    return Removal(whole, commits, tuple(sorted(refs)), tuple(sorted(blobs)), freed)
+    return Removal(whole, tuple(sorted(commits)), tuple(sorted(refs)), tuple(sorted(blobs)), freed)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from mlxk.domain.hub import HubFile, Missing, RepoInfo
 from mlxk.domain.model import ModelRecord, Source
 
-__all__ = ["damaged_files", "no_repair"]
+__all__ = ["damaged_files", "kept", "no_repair"]
 
 
 def damaged_files(info: RepoInfo, left: Missing, findings: Iterable[str]) -> tuple[HubFile, ...]:
@@ -19,6 +19,18 @@ def damaged_files(info: RepoInfo, left: Missing, findings: Iterable[str]) -> tup
     unplaced = set(left.unplaced)
     return tuple(
         file for file in info.files if file.path in named or file.digest.value in lacking or file in unplaced
+    )
+
+
+def kept(record: ModelRecord, files: Iterable[HubFile], left: Missing) -> str | None:
+    """Why files are not fetched again, where somebody put one of their own; None when there is none."""
+    mine = sorted({file.path for file in files} & set(left.replaced))
+    if not mine:
+        return None
+    return (
+        f"{mine[0]} is not the Hub's file but one that was put in its place, and is kept: "
+        f"`mlxk clone {record.name}` makes a copy to change, "
+        f"`mlxk pull {record.name} --revision {record.revision} --force-resume` replaces it"
     )
 
 

@@ -2,13 +2,24 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from mlxk.domain.errors import AmbiguousMatch, ModelNotFound
 from mlxk.domain.model import ModelRecord, Source
 from mlxk.domain.naming import DEFAULT_ORG, NameSpec
 
-__all__ = ["MAX_SUGGESTIONS", "matching", "resolve", "short_name", "suggestions"]
+__all__ = [
+    "MAX_SUGGESTIONS",
+    "ToDelete",
+    "exactly",
+    "matching",
+    "not_named",
+    "resolve",
+    "resolve_to_delete",
+    "short_name",
+    "suggestions",
+]
 
 MAX_SUGGESTIONS = 3
 _SUGGESTION_CUTOFF = 0.6
@@ -32,6 +43,68 @@ def resolve(spec: NameSpec, records: Sequence[ModelRecord]) -> ModelRecord:
         if found:
             return found[0]
     raise _not_found(spec, records)
+
+
+@dataclass(frozen=True, slots=True)
+class ToDelete:
+    """The record that a deletion means.
+
+    Attributes:
+        named: it was called by its id; else a part of its name was typed, and a person must agree.
+    """
+
+    record: ModelRecord
+    named: bool
+
+
+def resolve_to_delete(spec: NameSpec, records: Sequence[ModelRecord]) -> ToDelete:
+    """Find the record to delete, where a near miss would cost a model.
+
+    A name is an exact id, one but for its case, or that of a model in the default organisation. A part of a
+    name is only a guess, and with an organisation in it not even that.
+
+    Raises:
+        AmbiguousMatch: several records answer at the same step.
+        ModelNotFound: none does; `matches` has close names.
+    """
+    cached = [record for record in records if record.source is Source.CACHE]
+    if named := exactly(spec, records) or _named_in_any_case(cached, spec.name):
+        if len(named) > 1:
+            raise _ambiguous(spec, named)
+        return ToDelete(named[0], named=True)
+    guessed = [] if "/" in spec.name else _containing(cached, spec.name, _full_name)
+    if len(guessed) > 1:
+        raise _ambiguous(spec, guessed)
+    if not guessed:
+        raise not_named(spec, records)
+    return ToDelete(guessed[0], named=False)
+
+
+def not_named(spec: NameSpec, records: Sequence[ModelRecord]) -> ModelNotFound:
+    """The error for a name that only looks like those of cached models, with those as `matches`."""
+    names = [record.name for record in records if record.source is Source.CACHE]
+    likely = [name for name in sorted(names) if spec.name.casefold() in name.casefold()]
+    close = list(dict.fromkeys([*likely, *suggestions(spec.name, names)]))[:MAX_SUGGESTIONS]
+    hint = f"did you mean {' or '.join(close)}?" if close else "run `mlxk list --all` to see your models"
+    return ModelNotFound(f"No model in the cache is named '{spec}'.", hint=hint, matches=close)
+
+
+def exactly(spec: NameSpec, records: Sequence[ModelRecord]) -> list[ModelRecord]:
+    """The records called by their full name: the first kind that answers to it, nothing else."""
+    cached = [record for record in records if record.source is Source.CACHE]
+    workspaces = [] if spec.revision else [record for record in records if record.source is Source.WORKSPACE]
+    bundled = [] if spec.revision else [record for record in records if record.source is Source.BUNDLED]
+    return (
+        _named(workspaces, spec.name, _directory_name)
+        or _named(cached, spec.name, _full_name)
+        or _named(cached, f"{DEFAULT_ORG}/{spec.name}", _full_name)
+        or _named(bundled, spec.name, _full_name)
+    )
+
+
+def _named_in_any_case(cached: Iterable[ModelRecord], name: str) -> list[ModelRecord]:
+    ids = (name.casefold(), f"{DEFAULT_ORG}/{name}".casefold())
+    return [record for record in cached if record.name.casefold() in ids]
 
 
 def _steps(spec: NameSpec, records: Sequence[ModelRecord]) -> Iterable[list[ModelRecord]]:

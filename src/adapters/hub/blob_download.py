@@ -4,7 +4,6 @@ Nothing that arrives is believed: the range, the length and the tag of each answ
 asked, no byte is written past the listed size, and the digest, taken while the bytes stream by, decides.
 """
 
-import hashlib
 import os
 import re
 import threading
@@ -14,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlxk.adapters.hub.digests import begin_digest
 from mlxk.adapters.hub.failures import Asked, as_mlxk_error, is_worth_retrying, raise_for_status, retry_after
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.hub import HubFile, RetryPolicy
-from mlxk.domain.verification import DigestKind
 
 if TYPE_CHECKING:
     import httpx2
@@ -84,7 +83,7 @@ class _Content:
         self._advanced = advanced
         self._stream = path.open("r+b" if path.exists() else "w+b", buffering=0)
         self.position = 0
-        self._start_digest()
+        self._digest = begin_digest(file)
         self._read_back(stop)
 
     def append(self, chunk: bytes) -> None:
@@ -111,7 +110,7 @@ class _Content:
         self._stream = self._path.open("x+b", buffering=0)
         self.position = 0
         self._advanced(0)
-        self._start_digest()
+        self._digest = begin_digest(self._file)
 
     def is_right(self) -> bool:
         """Whether the digest up to here is the file's."""
@@ -130,12 +129,6 @@ class _Content:
     def close(self) -> None:
         """Let go of the file; what was written stays."""
         self._stream.close()
-
-    def _start_digest(self) -> None:
-        if self._file.digest.kind is DigestKind.SHA256:
-            self._digest = hashlib.sha256()
-        else:
-            self._digest = hashlib.sha1(b"blob %d\0" % self._file.size, usedforsecurity=False)
 
     def _read_back(self, stop: threading.Event) -> None:
         if os.fstat(self._stream.fileno()).st_size > self._file.size:

@@ -15,16 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mlxk.adapters.bounded_read import read_bounded
+from mlxk.adapters.hub.digests import file_digest
 from mlxk.domain.errors import MlxkError
 from mlxk.domain.hub import Holdings, HubFile, RepoInfo, hub_file, is_commit, name_problem
 from mlxk.domain.model import Invalid
 from mlxk.domain.naming import RepoId
 from mlxk.domain.verification import DigestKind
 
-__all__ = ["PARTIAL_SUFFIX", "RepoFolder"]
+__all__ = ["INCOMPLETE_SUFFIX", "PARTIAL_SUFFIX", "REPO_LOCK", "RepoFolder"]
 
 PARTIAL_SUFFIX = ".mlxk-partial"
 """Of a content that is not whole yet, named by its digest so that the next try finds it."""
+
+INCOMPLETE_SUFFIX = ".incomplete"
+"""Of a content that the Hub's own client has begun."""
+
+REPO_LOCK = "mlxk.lock"
+"""Among a model's locks: held by mlxk while it downloads or deletes it, whatever the file."""
 
 _TREE_VERSION = 1
 _MAX_TREE_BYTES = 64 * 1024 * 1024
@@ -71,6 +78,11 @@ class RepoFolder:
         """Where a commit's entries are."""
         return self.path / "snapshots" / commit
 
+    @property
+    def own_lock(self) -> Path:
+        """The lock for the whole model, which only mlxk knows."""
+        return self.root / ".locks" / self.repo_id.directory / REPO_LOCK
+
     def prepare(self) -> None:
         """Make the folders that a download needs, and tag the cache as one for backup tools.
 
@@ -89,6 +101,7 @@ class RepoFolder:
         blobs: dict[str, int] = {}
         partials: dict[str, int] = {}
         placed: set[str] = set()
+        replaced: set[str] = set()
         for file in info.files:
             key = file.digest.value
             whole = _size(self.blob(file))
@@ -100,7 +113,35 @@ class RepoFolder:
                 partials[key] = begun
             if self._is_placed(info.commit, file):
                 placed.add(file.path)
-        return Holdings(blobs, partials, frozenset(placed), self.commit_of(info.revision))
+            elif self._is_replaced(info.commit, file):
+                replaced.add(file.path)
+        return Holdings(
+            blobs,
+            partials,
+            frozenset(placed),
+            self.commit_of(info.revision),
+            foreign=self._begun_by_others(),
+            replaced=frozenset(replaced),
+        )
+
+    def _begun_by_others(self) -> frozenset[str]:
+        """Digests of what the Hub's own client has begun (`<etag>.<8 hex>.incomplete`)."""
+        try:
+            names = os.listdir(self.blobs)  # noqa: PTH208 - only the names
+        except OSError:
+            return frozenset()
+        return frozenset(name.split(".", 1)[0] for name in names if name.endswith(INCOMPLETE_SUFFIX))
+
+    def _is_replaced(self, commit: str, file: HubFile) -> bool:
+        """Whether somebody's own file lies where a link should be. Without links a file tells nothing."""
+        size = self._size_in_place(commit, file)
+        if size is None:
+            return False
+        from huggingface_hub.file_download import are_symlinks_supported
+
+        if not are_symlinks_supported(self.root):
+            return False
+        return size != file.size or file_digest(self._entry(commit, file), file) != file.digest.value
 
     def content(self, commit: str, file: HubFile) -> Path:
         """The file that holds a content: the blob, or the snapshot's entry where there are no links."""

@@ -9,7 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from mlxk.adapters.hub.failures import Asked, as_mlxk_error, is_worth_retrying, raise_for_status, retry_after
+from mlxk.adapters.hub.failures import (
+    Asked,
+    as_mlxk_error,
+    is_logged_in,
+    is_worth_retrying,
+    raise_for_status,
+    retry_after,
+)
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 from mlxk.domain.hub import (
     HubFile,
@@ -114,10 +121,7 @@ class HuggingFaceHub:
         self._persistently(ask, self._asked(repo_id, "main"))
 
     def _asked(self, repo_id: RepoId, revision: str) -> Asked:
-        from huggingface_hub import get_token
-
-        logged_in = self._token if self._token is not None else get_token()
-        return Asked(repo_id, revision, logged_in=bool(logged_in))
+        return Asked(repo_id, revision, logged_in=is_logged_in(self._token))
 
     def _persistently(self, ask: Callable[[], _T], asked: Asked) -> _T:
         failures = 0

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOG_IN_AGAIN",
+    "TRANSIENT_STATUS",
     "Asked",
     "as_mlxk_error",
+    "is_logged_in",
     "is_token_rejected",
     "is_worth_retrying",
     "raise_for_status",
@@ -29,7 +31,9 @@ __all__ = [
     "what_happened",
 ]
 
-_TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers after which the same request may succeed."""
+
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -73,12 +77,30 @@ def raise_for_status(response: "httpx2.Response") -> None:
         raise HfHubHTTPError(f"{response.status_code}", response=response) from unreadable
 
 
+def is_logged_in(token: str | bool | None) -> bool:  # noqa: FBT001 - as the client takes it
+    """Whether requests carry a token: the given one, or the user's for None.
+
+    Raises:
+        MlxkError: (`PERMISSION`) the user's cannot be looked for.
+    """
+    from huggingface_hub import constants, get_token
+
+    try:
+        return bool(get_token() if token is None else token)
+    except OSError as error:
+        raise MlxkError(
+            ErrorKind.PERMISSION,
+            f"The Hub token cannot be read from {constants.HF_TOKEN_PATH}: {describe(error)}.",
+            hint="check that HF_HOME (or HF_TOKEN_PATH) leads to a folder of yours",
+        ) from error
+
+
 def is_worth_retrying(error: Exception) -> bool:
     """Whether the same request may succeed in a moment."""
     from huggingface_hub.errors import HfHubHTTPError
 
     if isinstance(error, HfHubHTTPError):
-        return error.response.status_code in _TRANSIENT_STATUS
+        return error.response.status_code in TRANSIENT_STATUS
     return _is_lost_connection(error)
 
 
@@ -256,7 +278,7 @@ def _out_of_order(error: Exception, status: int, asked: Asked) -> MlxkError:
             f"The Hub has had too many requests to answer one about {asked} (429).",
             hint=later if asked.logged_in else f"{later}; logged-in users may ask more: `hf auth login`",
         )
-    if status in _TRANSIENT_STATUS:
+    if status in TRANSIENT_STATUS:
         return MlxkError(
             ErrorKind.NETWORK,
             f"The Hub is out of order and did not answer about {asked} ({status}).",

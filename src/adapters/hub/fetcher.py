@@ -6,15 +6,16 @@ name; then the file list; then the snapshot, at once; the ref last.
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from mlxk.adapters.hub.blob_download import BlobDownload, BlobSource, Received, Stopped
 from mlxk.adapters.hub.cache_layout import RepoFolder
-from mlxk.adapters.hub.failures import Asked, as_mlxk_error
+from mlxk.adapters.hub.digests import file_digest
+from mlxk.adapters.hub.failures import Asked, as_mlxk_error, is_logged_in
 from mlxk.adapters.hub.orphans import remove_orphans, try_lock
 from mlxk.domain.errors import MlxkError
 from mlxk.domain.hub import (
@@ -29,7 +30,7 @@ from mlxk.domain.hub import (
 )
 from mlxk.domain.naming import RepoId
 from mlxk.domain.ports import Progress
-from mlxk.domain.verification import DigestKind, Trust
+from mlxk.domain.verification import Trust
 
 __all__ = ["HubCacheFetcher"]
 
@@ -91,14 +92,10 @@ class HubCacheFetcher:
         return RepoFolder(self._root, repo_id).remembered(revision)
 
     def is_fetching(self, info: RepoInfo) -> bool:
-        """Whether another process holds the lock of a content that was begun."""
+        """Whether another process holds the model's own lock, or another tool that of a missing content."""
         folder = RepoFolder(self._root, info.repo_id)
-        for file in info.files:
-            if folder.partial(file).exists():
-                with suppress(OSError), try_lock(folder.lock(file.digest.value), _GLANCE) as taken:
-                    if not taken:
-                        return True
-        return False
+        contents = [folder.lock(file.digest.value) for file in self.missing(info).files]
+        return any(_is_held(lock) for lock in (folder.own_lock, *contents))
 
     def free_bytes(self) -> int:
         """Bytes that may still be written to the cache's volume."""
@@ -120,19 +117,22 @@ class HubCacheFetcher:
         check_file_names([file.path for file in info.files])
         folder = RepoFolder(self._root, info.repo_id)
         wanted = _each_content_once(files)
-        remove_orphans(folder)
-        held = folder.holdings(info)
-        before = missing(info, held)
+        before = self.missing(info)
         if not wanted and before.complete and not before.stale_ref:  # the cache may be one we cannot write to
+            remove_orphans(folder)
             folder.tidy()
             return FetchResult(str(folder.snapshot(info.commit)), (), 0, 0, complete=True)
-        with _disk_errors(info):
-            folder.prepare()
-        if shortage := space_shortage(bytes_to_download(wanted, held, trust), self.free_bytes()):
-            raise shortage
-        received = _Fetch(folder, info, self._source, trust).run(wanted, progress)
-        with _disk_errors(info), _held(folder, info.commit):
-            complete = self._put_in_place(folder, info, files)
+        run = _Fetch(folder, info, self._source, trust)
+        with _shown(progress, wanted), _alone(folder, info, lambda: run.tell_what_is_there(wanted, progress)):
+            remove_orphans(folder)
+            with _disk_errors(info):
+                folder.prepare()
+            needed = bytes_to_download(wanted, folder.holdings(info), trust)
+            if shortage := space_shortage(needed, self.free_bytes()):
+                raise shortage
+            received = run.run(wanted, progress)
+            with _disk_errors(info), _held(folder, info.commit):
+                complete = self._put_in_place(folder, info, files)
         return FetchResult(
             snapshot=str(folder.snapshot(info.commit)),
             downloaded=tuple(sorted(file.path for file in received)),
@@ -165,6 +165,7 @@ class _Fetch:
         self._source = source
         self._trust = trust
         self._stop = threading.Event()
+        self._positions: dict[HubFile, int] = {}
         self._waiting: queue.SimpleQueue[HubFile] = queue.SimpleQueue()
         self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
 
@@ -177,7 +178,6 @@ class _Fetch:
             threading.Thread(target=self._work, name=f"download-{number}", daemon=True)
             for number in range(min(_WORKERS, len(files)))
         ]
-        progress.start("download", sum(file.size for file in files))
         try:
             for thread in threads:
                 thread.start()
@@ -186,19 +186,30 @@ class _Fetch:
             self._stop.set()
             for thread in threads:
                 thread.join(_PATIENCE / len(threads))
-            progress.finish()
+
+    def tell_what_is_there(self, files: Sequence[HubFile], progress: Progress) -> None:
+        """While another process is at it, its progress is ours."""
+        for file in files:
+            for path in (self._folder.blob(file), self._folder.partial(file)):
+                with suppress(OSError):
+                    position = min(path.stat().st_size, file.size)
+                    if position != self._positions.get(file, 0):
+                        self._advance(file, position, progress)
+                    break
+
+    def _advance(self, file: HubFile, position: int, progress: Progress) -> None:
+        progress.advance(file.path, position - self._positions.get(file, 0))
+        self._positions[file] = position
 
     def _listen(self, left: int, progress: Progress) -> dict[HubFile, Received]:
         received: dict[HubFile, Received] = {}
-        positions: dict[HubFile, int] = {}
         while left:
             match self._news.get():
                 case _Advanced(file, position):
-                    progress.advance(file.path, position - positions.get(file, 0))
-                    positions[file] = position
+                    self._advance(file, position, progress)
                 case _Finished(file, one):
                     left -= 1
-                    progress.advance(file.path, file.size - positions.get(file, 0))
+                    self._advance(file, file.size, progress)
                     if one is not None:
                         received[file] = one
                 case _Failed(error):
@@ -261,13 +272,15 @@ class _Fetch:
                 return False
         except OSError:
             return False
-        return self._trust is Trust.SIZE or _digest_of(content, file, self._stop) == file.digest.value
+        return self._trust is Trust.SIZE or file_digest(content, file, self._go_on) == file.digest.value
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
 
     def _asked(self, file: HubFile) -> Asked:
-        from huggingface_hub import get_token
-
-        token = self._source.token if self._source.token is not None else get_token()
-        return Asked(self._info.repo_id, self._info.revision, file.path, logged_in=bool(token))
+        logged_in = is_logged_in(self._source.token)
+        return Asked(self._info.repo_id, self._info.revision, file.path, logged_in=logged_in)
 
     def _url(self, file: HubFile) -> str:
         from huggingface_hub import hf_hub_url
@@ -285,25 +298,42 @@ def _each_content_once(files: Sequence[HubFile]) -> list[HubFile]:
     return list({file.digest.value: file for file in reversed(files)}.values())
 
 
-def _digest_of(content: Path, file: HubFile, stop: threading.Event) -> str:
-    """Hash a file as its digest asks.
+def _is_held(lock: Path) -> bool:
+    if not lock.exists():
+        return False
+    with suppress(OSError), try_lock(lock, _GLANCE) as taken:
+        return not taken
+    return False
 
-    Raises:
-        Stopped: `stop` was set.
-        OSError: it cannot be read.
+
+@contextmanager
+def _shown(progress: Progress, files: Sequence[HubFile]) -> Iterator[None]:
+    progress.start("download", sum(file.size for file in files))
+    try:
+        yield
+    finally:
+        progress.finish()
+
+
+@contextmanager
+def _alone(folder: RepoFolder, info: RepoInfo, waiting: Callable[[], object]) -> Iterator[None]:
+    """The model's own lock, so that nobody else who keeps to it fills or deletes the model meanwhile.
+
+    Args:
+        waiting: is called every now and then while another process holds it.
     """
-    import hashlib
-
-    if file.digest.kind is DigestKind.SHA256:
-        digest = hashlib.sha256()
-    else:
-        digest = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
-    with content.open("rb", buffering=0) as stream:
-        while chunk := stream.read(4 * 1024 * 1024):
-            if stop.is_set():
-                raise Stopped
-            digest.update(chunk)
-    return digest.hexdigest()
+    while True:
+        with ExitStack() as stack:
+            with _disk_errors(info):
+                folder.own_lock.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    taken = stack.enter_context(try_lock(folder.own_lock, _LOCK_POLL))
+                except FileNotFoundError:  # the folder went in this moment, with the model
+                    continue
+            if taken:
+                yield
+                return
+        waiting()
 
 
 @contextmanager

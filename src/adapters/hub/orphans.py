@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mlxk.adapters.hub.cache_layout import PARTIAL_SUFFIX, RepoFolder
+from mlxk.adapters.hub.cache_layout import INCOMPLETE_SUFFIX, PARTIAL_SUFFIX, RepoFolder
 
 __all__ = ["remove_orphans", "try_lock"]
 
-_INCOMPLETE = ".incomplete"
 _GRACE = 10 * 60.0
 """Seconds without a byte before a file counts as left behind, for volumes whose locks hold nobody off."""
 
@@ -40,7 +39,7 @@ def _is_left_behind(path: Path) -> bool:
         age = time.time() - path.lstat().st_mtime
     except OSError:
         return False
-    if path.name.endswith(_INCOMPLETE):
+    if path.name.endswith(INCOMPLETE_SUFFIX):
         return age > _GRACE
     if path.name.endswith(PARTIAL_SUFFIX):
         whole = path.with_name(path.name.removesuffix(PARTIAL_SUFFIX)).exists()

@@ -5,17 +5,20 @@ passes over files it may not delete, and does not see a model with one broken li
 unlinked. Of the client come the locks and the store that models may share contents in.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from mlxk.adapters.bounded_read import describe, read_bounded
+from mlxk.adapters.hub.cache_layout import REPO_LOCK
+from mlxk.adapters.hub.orphans import try_lock
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.model import Invalid, ModelRecord, Source
-from mlxk.domain.naming import directory_of, is_cache_directory
+from mlxk.domain.naming import is_cache_directory, name_of
 from mlxk.domain.removal import Removal, RepoContents, SnapshotContents
 
 __all__ = ["HubCacheRemover"]
@@ -35,14 +38,14 @@ class HubCacheRemover:
     def __init__(self, root: Path | None) -> None:
         self._root = root
 
-    def leftover(self, name: str) -> ModelRecord | None:
-        """The record of a directory that holds no model any more; None when there is no such directory."""
-        if self._root is None or "\0" in name:
-            return None
-        path = self._root / directory_of(name)
-        if path.parent != self._root or not is_cache_directory(path.name) or not os.path.lexists(path):
-            return None
-        return ModelRecord(name, str(path), Source.CACHE, problem="it was deleted in part")
+    def directories(self) -> list[ModelRecord]:
+        """Every model's directory, also one that holds no model any more."""
+        found = [] if self._root is None else _entries(self._root)
+        return [
+            ModelRecord(name_of(path.name), str(path), Source.CACHE, problem="it was deleted in part")
+            for path in found
+            if is_cache_directory(path.name)
+        ]
 
     def contents(self, record: ModelRecord) -> RepoContents:
         """What there is of a record's model."""
@@ -54,42 +57,51 @@ class HubCacheRemover:
             blobs = {path.name: self._freed_by(path) for path in _entries(repository / "blobs")}
             return RepoContents(tuple(snapshots), blobs, dict(_refs(repository / "refs")))
 
-    def held_locks(self, record: ModelRecord) -> tuple[str, ...]:
-        """The lock files that cannot be taken; those that lie there after a download are no locks."""
-        from mlxk.adapters.hub.orphans import try_lock
+    @contextmanager
+    def alone(self, record: ModelRecord) -> Iterator[tuple[str, ...]]:
+        """Hold the model's own lock, and look which others cannot be taken.
 
-        held = []
+        Lock files that lie there after a download are no locks. Where none can be made, nobody downloads.
+        """
         repository = self._repository(record)
         locks = repository.parent / ".locks" / repository.name
-        for path in sorted(locks.glob("*.lock")):
-            with suppress(OSError), try_lock(path, _PATIENCE) as taken:
-                if not taken:
-                    held.append(path.relative_to(repository.parent).as_posix())
-        return tuple(held)
+        own = locks / REPO_LOCK
+        with ExitStack() as stack:
+            taken = True
+            with suppress(OSError):
+                locks.mkdir(parents=True, exist_ok=True)
+                taken = stack.enter_context(try_lock(own, _PATIENCE))
+                if taken:
+                    stack.callback(_tidy_locks, own.resolve(), locks, repository)
+            held = [path for path in sorted(locks.glob("*.lock")) if path != own and _is_held(path)]
+            yield tuple(
+                path.relative_to(repository.parent).as_posix() for path in (held if taken else [own, *held])
+            )
 
     def remove(self, record: ModelRecord, removal: Removal) -> None:
-        """Delete, names before contents: refs, snapshots, file lists, blobs, then what else there is."""
+        """Delete, contents before names: what a killed deletion leaves is still named as before."""
         repository = self._repository(record)
+        locks = repository.parent / ".locks" / repository.name
         with _refusals():
             if repository.is_symlink():
                 repository.unlink(missing_ok=True)
-                _remove_below(repository.parent, f".locks/{repository.name}")
+                _remove_locks(locks)
                 return
             shared = self._shared(repository, removal)
-            for ref in removal.refs:
-                _remove_ref(repository / "refs", ref)
-            for commit in removal.commits:
-                for part in (f"snapshots/{commit}", f"trees/{commit}.json", f".no_exist/{commit}"):
-                    _remove_below(repository, part)
             for blob in removal.blobs:
                 _remove_below(repository, f"blobs/{blob}")
-            for name in (*removal.blobs, *removal.commits):
-                _remove_below(repository.parent, f".locks/{repository.name}/{name}.lock")
-            if removal.whole:
-                _remove(repository)
-                _remove_below(repository.parent, f".locks/{repository.name}")
             for sweep in shared:
                 sweep()
+            for name in (*removal.blobs, *removal.commits):
+                _remove_lock(locks / f"{name}.lock")
+            for commit in removal.commits:
+                for part in (f"trees/{commit}.json", f".no_exist/{commit}", f"snapshots/{commit}"):
+                    _remove_below(repository, part)
+            for ref in removal.refs:
+                _remove_ref(repository / "refs", ref)
+            if removal.whole:
+                _remove(repository)
+                _remove_locks(locks)
 
     def _repository(self, record: ModelRecord) -> Path:
         path = Path(record.path)
@@ -207,6 +219,42 @@ def _remove_below(root: Path, name: str) -> None:
     _remove(root / name)
 
 
+def _is_held(lock: Path) -> bool:
+    with suppress(OSError), try_lock(lock, _PATIENCE) as taken:
+        return not taken
+    return False
+
+
+def _remove_locks(locks: Path) -> None:
+    """Delete a model's lock files; its own one goes with the lock itself."""
+    if locks.is_symlink():
+        locks.unlink()
+        return
+    for lock in locks.glob("*.lock"):
+        if lock.name != REPO_LOCK:
+            _remove_lock(lock)
+
+
+def _remove_lock(lock: Path) -> None:
+    """Delete a lock file unless somebody holds it.
+
+    Who has opened it in this moment finds it without a name once it is theirs, and opens it anew.
+    """
+    if lock.parent.is_symlink() or not lock.exists():
+        return
+    with suppress(OSError), try_lock(lock, _PATIENCE) as taken:
+        if taken:
+            lock.unlink()
+
+
+def _tidy_locks(own: Path, locks: Path, repository: Path) -> None:
+    """Take away the lock that is held, and the folder with it when the model is gone."""
+    with suppress(OSError):
+        own.unlink(missing_ok=True)
+        if not os.path.lexists(repository):
+            locks.rmdir()
+
+
 def _remove(path: Path) -> None:
     """Delete a file, a link or a directory with everything in it; what is gone already is no problem.
 
@@ -234,6 +282,12 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENOTEMPTY:
+            raise MlxkError(
+                ErrorKind.LOCKS_PRESENT,
+                "Another program writes to the model at this moment; a part of it is deleted.",
+                hint="wait for it, or stop it, and repeat the command, which deletes the rest",
+            ) from error
         where = error.filename if isinstance(error.filename, str) else "the model cache"
         raise MlxkError(
             ErrorKind.PERMISSION,

@@ -7,12 +7,18 @@ what the Hub refuses. Its messages quote signed URLs, so no text of it is passed
 import re
 
 from mlxk.adapters.bounded_read import describe
-from mlxk.adapters.hub.failures import LOG_IN_AGAIN, Asked, as_mlxk_error, is_token_rejected, what_happened
+from mlxk.adapters.hub.failures import (
+    LOG_IN_AGAIN,
+    TRANSIENT_STATUS,
+    Asked,
+    as_mlxk_error,
+    is_token_rejected,
+    what_happened,
+)
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError, ModelNotFound
 
 __all__ = ["as_upload_error"]
 
-_TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _URL = re.compile(r"https?://\S+")
 _NAMED = re.compile(r"Error while uploading '(.+)' to the Hub\.", re.DOTALL)
 _BAD_CARD = "Invalid metadata in README.md."
@@ -113,7 +119,7 @@ def _refusal(error: Exception, asked: Asked) -> MlxkError:
             f"The branch '{asked.revision}' of '{asked.repo_id}' was changed meanwhile; it is left as it is.",
             hint="repeat the command to compare with what is there now",
         )
-    if status in _TRANSIENT_STATUS:
+    if status in TRANSIENT_STATUS:
         return _stopped(asked, f"the Hub is out of order ({status})")
     return MlxkError(
         ErrorKind.PUSH_FAILED,

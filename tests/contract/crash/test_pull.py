@@ -55,7 +55,7 @@ def repository(server: HubServer, tmp_path: Path) -> Repository:
 
 def start(place: Place, server: HubServer) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "mlxk", "pull", NAME, "--force-resume", "--json"],
+        [sys.executable, "-m", "mlxk", "pull", NAME, "--json"],
         env=environment(place, {"HF_ENDPOINT": server.url, "HF_HUB_DISABLE_XET": "1"}),
         cwd=place.work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from mlxk.adapters.hub.client import HuggingFaceHub
+from mlxk.adapters.hub.fetcher import HubCacheFetcher
+from mlxk.adapters.hub.remover import HubCacheRemover
+from mlxk.domain.model import ModelRecord, Source
+from mlxk.domain.naming import RepoId
 from tests.contract.hub_server import Fault, HubServer, Trouble
 
 BIG = os.urandom(6_000_000)
@@ -174,6 +179,40 @@ def test_the_second_takes_over_when_the_first_dies(server: HubServer, cache: Pat
     answer = _answer(second)
     assert answer["complete"]
     assert answer["resumed"] == 3_000_000
+
+
+def test_one_lock_is_held_from_the_first_byte_to_the_last(
+    server: HubServer, cache: Path, start: Start
+) -> None:
+    """So that between two small files nobody deletes the model, and nobody takes it for left behind."""
+    info = HuggingFaceHub(endpoint=server.url).describe(RepoId("org/model"), "main")
+    fetcher = HubCacheFetcher(cache)
+    server.faults.add(Fault("config.json", Trouble.HOLD, 0))
+    assert not fetcher.is_fetching(info)
+    child = start()
+    _until(lambda: (cache / "models--org--model/blobs" / DIGEST).exists())
+    assert fetcher.is_fetching(info)
+    model = ModelRecord("org/model", str(cache / "models--org--model"), Source.CACHE)
+    remover = HubCacheRemover(cache)
+    with remover.alone(model) as held:
+        assert ".locks/models--org--model/mlxk.lock" in held
+    server.faults.release()
+    assert _answer(child)["complete"]
+    assert not fetcher.is_fetching(info)
+    with remover.alone(model) as held:
+        assert held == ()
+        assert fetcher.is_fetching(info)
+    assert not (cache / ".locks/models--org--model/mlxk.lock").exists()
+
+
+def test_another_tools_lock_of_a_missing_content_counts(server: HubServer, cache: Path, start: Start) -> None:
+    info = HuggingFaceHub(endpoint=server.url).describe(RepoId("org/model"), "main")
+    server.faults.add(Fault(BIG_NAME, Trouble.HOLD, 2_000_000))
+    library = start("library")
+    _until(lambda: bool(server.traffic.downloads(BIG_NAME)))
+    assert HubCacheFetcher(cache).is_fetching(info)
+    server.faults.release()
+    assert library.wait(timeout=20) == 0
 
 
 def test_the_library_is_waited_for(server: HubServer, cache: Path, start: Start) -> None:

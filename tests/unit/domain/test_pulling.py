@@ -41,18 +41,24 @@ def test_what_cannot_be_asked_for(text: str) -> None:
         wanted(text)
 
 
-def half_done(held: Holdings, *, others_here: bool = False) -> bool:
-    return is_half_done(INFO, missing(INFO, held), others_here=others_here)
+def test_an_empty_revision_is_none() -> None:
+    for text, revision in (("org/name@", None), ("org/name", ""), ("org/name@v1", "")):
+        with pytest.raises(InvalidInput):
+            wanted(text, revision)
+
+
+def half_done(held: Holdings) -> bool:
+    return is_half_done(INFO, missing(INFO, held))
 
 
 def test_half_done() -> None:
     a, b = "a" * 64, "b" * 64
     nothing = frozenset[str]()
     assert not half_done(Holdings({}, {}, nothing))
-    assert half_done(Holdings({}, {b: 3}, nothing))
-    assert half_done(Holdings({a: 10}, {}, nothing)), "a content without any snapshot"
-    assert not half_done(Holdings({a: 10}, {}, nothing), others_here=True), "shared with another revision"
-    assert half_done(Holdings({a: 10}, {}, frozenset({"a"})), others_here=True), "a snapshot with holes"
+    assert not half_done(Holdings({a: 10}, {b: 3}, nothing)), "our own, which is gone on with"
+    assert half_done(Holdings({}, {}, nothing, foreign=frozenset({b}))), "begun by another program"
+    assert not half_done(Holdings({a: 10}, {}, nothing, foreign=frozenset({a}))), "finished since"
+    assert half_done(Holdings({a: 10}, {}, frozenset({"a"}))), "a snapshot with holes"
     assert not half_done(Holdings({a: 10, b: 10}, {}, frozenset({"a"}))), "only links are missing"
 
 

@@ -33,6 +33,14 @@ def half(place: Place, repository: Repository, count: int = 1_000_000) -> Path:
     return partial
 
 
+def begun_by_another(place: Place) -> Path:
+    """What the Hub's own client leaves when it is killed."""
+    theirs = place.hub / FOLDER / "blobs" / f"{BIG_DIGEST}.0123abcd.incomplete"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(BIG[:1_000_000])
+    return theirs
+
+
 def start(place: Place, environ: dict[str, str | None]) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "mlxk", "pull", NAME, "--json"],

@@ -82,12 +82,7 @@ def _pointer(model: CachedModel) -> None:
     model.blob(SHARDS[0]).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
 
 
-def _replaced(model: CachedModel) -> None:
-    (model.snapshot / "config.json").unlink()
-    (model.snapshot / "config.json").write_text("{")
-
-
-@pytest.mark.parametrize("damage", [_no_blob, _no_link, _cut, _empty, _pointer, _replaced])
+@pytest.mark.parametrize("damage", [_no_blob, _no_link, _cut, _empty, _pointer])
 def test_damage(model: CachedModel, mlxk: Run, damage: Callable[[CachedModel], None]) -> None:
     damage(model)
     assert mlxk("health", NAME, "--check").code == 1
@@ -95,6 +90,29 @@ def test_damage(model: CachedModel, mlxk: Run, damage: Callable[[CachedModel], N
     assert done.code == 0, done.out
     assert f"fixed      {NAME}: " in done.out
     assert mlxk("health", NAME, "--verify", "--check").code == 0
+
+
+def test_a_file_that_was_put_there_by_hand_is_kept(model: CachedModel, mlxk: Run) -> None:
+    mine = model.snapshot / "config.json"
+    mine.unlink()
+    mine.write_text("{")
+    done = mlxk("health", NAME, "--fix", "--json")
+    assert (done.code, done.data["fixes"][0]["status"]) == (1, "not_fixed")
+    assert all(word in done.data["fixes"][0]["message"] for word in ("config.json", "mlxk clone"))
+    assert mine.read_text() == "{"
+
+
+def test_an_exact_name_means_that_model_only(
+    model: CachedModel, server: HubServer, place: Place, publish: Publish, mlxk: Run
+) -> None:
+    sibling = healthy_model(place.hub, f"{NAME}-8bit")
+    commit = publish(sibling, f"{NAME}-8bit").refs["main"]
+    for damaged in (model, CachedModel(sibling.repository, commit)):
+        damaged.blob("config.json").unlink()
+    done = mlxk("health", NAME, "--fix", "--json")
+    assert (done.code, [fix["name"] for fix in done.data["fixes"]]) == (0, [NAME])
+    assert done.data["summary"]["total"] == 1
+    assert mlxk("health", f"{NAME}-8bit", "--check").code == 1
 
 
 def test_without_a_pattern_all_that_look_unhealthy(

@@ -260,3 +260,21 @@ def test_a_cache_that_cannot_be_made(on_hub: Repository, mlxk: Run, monkeypatch:
     done = mlxk("pull", NAME, "--json")
     assert done.code in (1, 3)
     assert "/dev/null" in done.error["message"]
+
+
+def test_a_home_that_is_a_file(
+    on_hub: Repository, place: Place, at_hub: dict[str, str | None], process: Run
+) -> None:
+    home = place.root / "file"
+    home.touch()
+    environ = {**at_hub, "HF_HOME": str(home), "HF_HUB_CACHE": str(place.hub)}
+    done = process("pull", NAME, "--json", environ=environ)
+    assert (done.code, done.error["type"]) == (3, "PermissionError")
+    assert "HF_HOME" in done.error["hint"]
+    assert done.envelope()["data"]["model"] == NAME
+
+
+@pytest.mark.parametrize("arguments", [[NAME, "--revision", ""], [f"{NAME}@"]])
+def test_an_empty_revision_is_none(on_hub: Repository, mlxk: Run, arguments: list[str]) -> None:
+    done = mlxk("pull", *arguments, "--json")
+    assert (done.code, done.error["type"]) == (1, "ValidationError")

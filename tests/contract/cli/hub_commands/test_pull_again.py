@@ -14,6 +14,7 @@ from tests.contract.cli.hub_commands.pulling import (
     NAME,
     answer_of,
     begun,
+    begun_by_another,
     half,
     snapshot,
     start,
@@ -26,30 +27,45 @@ from tests.isolation import Place
 # Here in part
 
 
-def test_a_half_model_is_not_touched_without_consent(
+def test_what_another_program_has_begun_is_not_touched_without_consent(
     big: Repository, server: HubServer, place: Place, mlxk: Run
 ) -> None:
-    partial = half(place, big)
+    theirs = begun_by_another(place)
     done = mlxk("pull", NAME, "--json")
     assert done.code == 1
     assert done.data["download_status"] == "requires_confirmation"
     assert f"mlxk pull {NAME} --force-resume" in done.data["message"]
     assert server.traffic.downloads() == []
-    assert partial.stat().st_size == 1_000_000
     for_people = mlxk("pull", NAME)
     assert (for_people.code, for_people.err) == (1, "")
     assert "is here in part" in for_people.out
+    assert theirs.exists()
+    assert mlxk("pull", NAME, "--force-resume").code == 0
 
 
-def test_force_resume_fetches_only_the_rest(
-    big: Repository, server: HubServer, place: Place, mlxk: Run
-) -> None:
+def test_our_own_half_is_gone_on_with(big: Repository, server: HubServer, place: Place, mlxk: Run) -> None:
     half(place, big)
-    done = mlxk("pull", NAME, "--force-resume", "--json")
+    done = mlxk("pull", NAME, "--json")
     assert done.data["download_status"] == "success"
     assert done.data["bytes_downloaded"] == len(BIG) - 1_000_000 + 2
     assert [request.range for request in server.traffic.downloads(BIG_NAME)] == ["bytes=1000000-"]
     assert (snapshot(place, big) / BIG_NAME).read_bytes() == BIG
+
+
+@pytest.mark.parametrize("content", [b"[]", b"changed by hand"])
+def test_a_file_that_was_put_there_by_hand_is_kept(
+    big: Repository, server: HubServer, place: Place, mlxk: Run, content: bytes
+) -> None:
+    mlxk("pull", NAME)
+    mine = snapshot(place, big) / "config.json"
+    mine.unlink()
+    mine.write_bytes(content)
+    done = mlxk("pull", NAME, "--json")
+    assert (done.code, done.data["download_status"]) == (1, "requires_confirmation")
+    assert all(word in done.data["message"] for word in ("config.json", "mlxk clone", "--force-resume"))
+    assert mine.read_bytes() == content
+    assert mlxk("pull", NAME, "--force-resume").code == 0
+    assert mine.read_bytes() == b"{}"
 
 
 def test_a_snapshot_that_lacks_a_file_is_half(on_hub: Repository, place: Place, mlxk: Run) -> None:
@@ -78,9 +94,9 @@ def test_a_link_that_is_gone_needs_neither_question_nor_download(
 def test_on_a_terminal_it_asks(
     big: Repository, place: Place, at_hub: dict[str, str | None], answer: str, code: int
 ) -> None:
-    half(place, big)
+    begun_by_another(place)
     with Terminal(place, ["pull", NAME], environ=at_hub) as terminal:
-        terminal.wait_for("download the other 2.0MB? [y/N] ")
+        terminal.wait_for("download the other 3.0MB? [y/N] ")
         terminal.type(answer)
         assert terminal.wait() == code
     assert (code == 0) == (place.hub / FOLDER / "refs/main").exists()
@@ -116,11 +132,11 @@ def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(
     out, err = child.communicate(timeout=TIMEOUT)
     assert child.returncode == 130
     assert "Traceback" not in err
-    assert f"`mlxk pull {NAME} --force-resume` goes on where it stopped" in err
+    assert f"`mlxk pull {NAME}` goes on where it stopped" in err
     envelope = json.loads(out)
     assert envelope["error"]["type"] == "UserCancelledError"
     assert envelope["data"]["download_status"] == "failed"
-    assert mlxk("pull", NAME, "--force-resume", "--json").data["bytes_downloaded"] <= 1_000_002
+    assert mlxk("pull", NAME, "--json").data["bytes_downloaded"] <= 1_000_002
 
 
 # Progress

@@ -151,6 +151,57 @@ def test_odd_directories_are_handled_by_their_real_name(place: Place, mlxk: Run)
     assert not odd.exists()
 
 
+def test_a_revision_whose_snapshot_is_gone_leaves_no_name(two: CachedModel, place: Place, mlxk: Run) -> None:
+    shutil.rmtree(two.repository / f"snapshots/{OLD}")
+    assert mlxk("rm", f"{NAME}@refs/pr/1", "--force").code == 0
+    assert not (two.repository / "refs/refs").exists()
+    assert mlxk("health", NAME, "--check").code == 0
+
+
+# Which one is meant
+
+
+def test_a_part_of_a_name_deletes_nothing_without_a_person(place: Place, mlxk: Run) -> None:
+    """`rm org/a --force` twice must not take `org/a-8bit` the second time."""
+    for name in ("org/a", "org/a-8bit"):
+        healthy_model(place.hub, name)
+    assert mlxk("rm", "org/a", "--force").code == 0
+    for arguments in (["org/a", "--force"], ["org/a"], ["a-8", "--force"], ["a-8"], ["8BIT", "--json"]):
+        done = mlxk("rm", *arguments, "--json")
+        assert (done.code, done.error["type"], done.error["matches"]) == (
+            1,
+            "model_not_found",
+            ["org/a-8bit"],
+        )
+    assert (place.hub / "models--org--a-8bit/snapshots").exists()
+
+
+def test_a_part_of_a_name_is_asked_about_by_the_full_one(place: Place, mlxk: Run) -> None:
+    model = healthy_model(place.hub, "org/a-8bit")
+    assert "org/a-8bit" in mlxk("rm", "a-8", "--dry-run").out
+    with Terminal(place, ["rm", "org/a-8"]) as terminal:
+        assert terminal.wait() == 1
+    with Terminal(place, ["rm", "a-8"]) as terminal:
+        terminal.wait_for("Delete 'org/a-8bit'")
+        terminal.type("y\n")
+        assert terminal.wait() == 0
+    assert not model.repository.exists()
+
+
+@pytest.mark.parametrize("typed", ["ORG/Model", "org/model"])
+def test_the_case_of_an_id_does_not_matter(place: Place, mlxk: Run, typed: str) -> None:
+    model = healthy_model(place.hub, "Org/model")
+    assert mlxk("rm", typed, "--force").code == 0
+    assert not model.repository.exists()
+
+
+def test_a_bare_name_is_one_of_mlx_community(place: Place, mlxk: Run) -> None:
+    model = healthy_model(place.hub, "mlx-community/name")
+    other = healthy_model(place.hub, "org/name")
+    assert mlxk("rm", "name", "--force").code == 0
+    assert (model.repository.exists(), other.repository.exists()) == (False, True)
+
+
 # Nothing outside
 
 
