@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mlxk.adapters.bundled import BundledModels
@@ -58,9 +59,24 @@ def _without(*packages: str) -> Iterator[None]:
             sys.modules.pop(package, None)
 
 
-# dependency_injector.wiring imports FastAPI where it is installed, for decorators that are not used here;
-# that would make every command 0.2 s slower.
-with _without("fastapi", "starlette", "fast_depends"):
+@contextmanager
+def _with_idle_settings() -> Iterator[None]:
+    """Imports inside find a `pydantic_settings` in which nothing is, unless it is loaded already."""
+    if "pydantic_settings" in sys.modules:
+        yield
+        return
+    idle = ModuleType("pydantic_settings")
+    idle.__dict__["BaseSettings"] = type("BaseSettings", (), {})
+    sys.modules["pydantic_settings"] = idle
+    try:
+        yield
+    finally:
+        del sys.modules["pydantic_settings"]
+
+
+# dependency_injector imports FastAPI, YAML and pydantic where they are installed, for what is not used here:
+# decorators, configuration files, settings classes. That would make every command 0.25 s slower.
+with _without("fastapi", "starlette", "fast_depends", "yaml"), _with_idle_settings():
     from dependency_injector import containers, providers
 
 __all__ = ["Container", "container_for"]
