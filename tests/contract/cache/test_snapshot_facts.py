@@ -400,3 +400,11 @@ def test_an_unfinished_download_into_a_workspace_shows(tmp_path: Path) -> None:
 def test_no_content_raises(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     assess(facts_at(tmp_path))
+
+
+@pytest.mark.parametrize(("content", "whole"), [(b'{"a": {}}\n', True), (b'{"a": {', False), (b"", True)])
+def test_a_tokenizer_cut_short_is_seen_at_its_end(tmp_path: Path, content: bytes, whole: bool) -> None:
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    record = ModelRecord(str(tmp_path), str(tmp_path), Source.WORKSPACE)
+    document = SnapshotReader().facts(record).document("tokenizer.json")
+    assert isinstance(document, Invalid) is not whole
