@@ -256,9 +256,8 @@ class _Scan:
     def _vocabulary(self, size: int) -> bool:
         """See that a tokenizer of many megabytes has its end, without parsing it."""
         pointer = size in _POINTER_SIZES and self._start(VOCABULARY, len(_POINTER)) == _POINTER
-        if size and not pointer:
-            if not self._end(VOCABULARY, size).rstrip().endswith(b"}"):
-                self.documents[VOCABULARY] = Invalid("it does not end as a JSON object")
+        if size and not pointer and not self._end(VOCABULARY, size).rstrip().endswith(b"}"):
+            self.documents[VOCABULARY] = Invalid("it does not end as a JSON object")
         return pointer
 
     def _card(self) -> bool:
