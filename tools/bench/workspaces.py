@@ -3,8 +3,8 @@
     python -m tools.bench.workspaces
 
 Hashing and repairing the index: 100 sparse shards of 5 GB, each in a process of its own, with its peak
-memory. Checking: 100 clean workspaces against a bare walk that stats every file. Listing: `mlxk list` with them against `mlxk list`
-without, plus that walk.
+memory. Checking: 100 clean workspaces against a bare walk that stats every file. Listing: `mlxk list` with
+them against `mlxk list` without, plus that walk.
 """
 
 import json
