@@ -128,6 +128,7 @@ def _quick_findings(facts: SnapshotFacts) -> list[Finding]:
 
 def _unreadable_findings(facts: SnapshotFacts) -> Iterator[Finding]:
     for path, reason in facts.unreadable:
+        reason = reason or "the system gives no reason"
         message = reason if path == WHOLE_MODEL else f"{path} cannot be read: {reason}"
         yield Finding(Code.UNREADABLE, path, message, Remedy.FIX_PERMISSIONS, _severity(path))
 
