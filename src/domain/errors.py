@@ -51,6 +51,12 @@ class ErrorKind(Enum):
     CLONE_FAILED = _Mapping("CloneFailedError", EXIT_ERROR, 500)
     USER_CANCELLED = _Mapping("UserCancelledError", EXIT_INTERRUPTED, 503)
     SERVER_SHUTDOWN = _Mapping("server_shutdown", EXIT_ERROR, 503, retryable=True)
+    RUNTIME_LOST = _Mapping("runtime_lost", EXIT_ERROR, 503, retryable=True)
+    MODELS_BUSY = _Mapping("models_busy", EXIT_ERROR, 503, retryable=True)
+    QUEUE_FULL = _Mapping("queue_full", EXIT_ERROR, 429, retryable=True)
+    PAYLOAD_TOO_LARGE = _Mapping("payload_too_large", EXIT_ERROR, 413)
+    METHOD_NOT_ALLOWED = _Mapping("method_not_allowed", EXIT_ERROR, 405)
+    PATH_NOT_FOUND = _Mapping("path_not_found", EXIT_ERROR, 404)
 
     @property
     def type(self) -> str:
@@ -82,6 +88,8 @@ class MlxkError(Exception):
         hint: what to do next, or None.
         matches: the candidates of an ambiguous or misspelt name, best first.
         data: what the command has to say all the same, such as how far it came; the envelope's `data`.
+        param: the field of a request that is wrong, or None.
+        retry_after: seconds after which the same request may succeed, or None.
     """
 
     def __init__(
@@ -92,6 +100,8 @@ class MlxkError(Exception):
         hint: str | None = None,
         matches: Sequence[str] = (),
         data: object | None = None,
+        param: str | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -99,13 +109,15 @@ class MlxkError(Exception):
         self.hint = hint
         self.matches = tuple(matches)
         self.data = data
+        self.param = param
+        self.retry_after = retry_after
 
 
 class InvalidInput(MlxkError):
     """What the user gave cannot be used as it is (`ValidationError`)."""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(ErrorKind.VALIDATION, message, hint=hint)
+    def __init__(self, message: str, *, hint: str | None = None, param: str | None = None) -> None:
+        super().__init__(ErrorKind.VALIDATION, message, hint=hint, param=param)
 
 
 class ModelNotFound(MlxkError):

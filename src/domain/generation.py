@@ -18,20 +18,26 @@ __all__ = [
     "Finish",
     "FinishReason",
     "GenerationRequest",
+    "JsonFormat",
+    "LogprobDelta",
     "Message",
+    "NamedTool",
     "Prompt",
     "ReasoningDelta",
     "Role",
     "Sampling",
     "TextDelta",
+    "TokenLogprob",
     "ToolCall",
     "ToolCallDelta",
+    "ToolChoice",
     "ToolDefinition",
     "Usage",
     "collect",
 ]
 
 MAX_STOPS = 64
+MAX_TOP_LOGPROBS = 20
 
 
 class Role(Enum):
@@ -76,6 +82,28 @@ class ToolDefinition:
     parameters: Mapping[str, JsonValue]
 
 
+class ToolChoice(Enum):
+    """Whether the model may, must not or must call a tool."""
+
+    AUTO = "auto"
+    NONE = "none"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTool:
+    """The one tool that the model must call."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFormat:
+    """The answer is JSON: a value of a JSON Schema, or any object when there is none."""
+
+    schema: Mapping[str, JsonValue] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """Text given to the model as it is, without a chat template."""
@@ -93,10 +121,17 @@ class GenerationRequest:
         max_tokens: upper bound on generated tokens; None leaves it to the context.
         stop: texts that end the answer and are not part of it.
         tools: functions the model may call.
+        tool_choice: whether, or which of, the tools must be called.
+        parallel_tool_calls: False allows one tool call in an answer.
         thinking: False asks a thinking model to answer at once, True to think, None for its default.
+        template_settings: more that the chat template is told, by name.
+        response_format: the answer (not the reasoning before it) is held to this; None leaves it free.
+        top_logprobs: give the log-probability of each answer token and of this many likeliest ones
+            instead of it, 0 to 20; None gives none.
 
     Raises:
-        InvalidInput: no messages, an empty stop text, too many of them, or a limit below 1.
+        InvalidInput: no messages, an empty stop text, too many of them, a limit below 1, a tool choice
+            without such a tool, or too many log-probabilities.
     """
 
     prompt: tuple[Message, ...] | Prompt
@@ -104,7 +139,12 @@ class GenerationRequest:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     tools: tuple[ToolDefinition, ...] = ()
+    tool_choice: ToolChoice | NamedTool = ToolChoice.AUTO
+    parallel_tool_calls: bool = True
     thinking: bool | None = None
+    template_settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    response_format: JsonFormat | None = None
+    top_logprobs: int | None = None
 
     def __post_init__(self) -> None:
         if not self.prompt or (isinstance(self.prompt, Prompt) and not self.prompt.text):
@@ -117,6 +157,18 @@ class GenerationRequest:
             raise InvalidInput("A stop text is empty.")
         if len(self.stop) > MAX_STOPS:
             raise InvalidInput(f"There are {len(self.stop)} stop texts; at most {MAX_STOPS} are allowed.")
+        if self.top_logprobs is not None and not 0 <= self.top_logprobs <= MAX_TOP_LOGPROBS:
+            raise InvalidInput(
+                f"The top-logprobs must be between 0 and {MAX_TOP_LOGPROBS}, not {self.top_logprobs}."
+            )
+        self._check_tool_choice()
+
+    def _check_tool_choice(self) -> None:
+        match self.tool_choice:
+            case NamedTool(name) if name not in {tool.name for tool in self.tools}:
+                raise InvalidInput(f"The tool choice names '{name}', which is not among the tools.")
+            case ToolChoice.REQUIRED if not self.tools:
+                raise InvalidInput("A tool call is required, but there are no tools.")
 
 
 class FinishReason(Enum):
@@ -166,14 +218,41 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token with its natural log-probability.
+
+    Attributes:
+        text: what the token alone stands for; U+FFFD where its bytes are no whole character.
+        raw: its bytes.
+    """
+
+    text: str
+    raw: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogprobDelta:
+    """The log-probability of the next answer token, and of the likeliest ones, best first."""
+
+    token: TokenLogprob
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
-    """The last delta of every generation."""
+    """The last delta of every generation.
+
+    Attributes:
+        stopped_by: the stop text that ended it, or None.
+    """
 
     reason: FinishReason
     usage: Usage
+    stopped_by: str | None = None
 
 
-Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | Finish
+Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | LogprobDelta | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +263,7 @@ class Answer:
     reasoning: str
     tool_calls: tuple[ToolCall, ...]
     finish: Finish
+    logprobs: tuple[LogprobDelta, ...] = ()
 
 
 def collect(deltas: Sequence[Delta]) -> Answer:
@@ -199,4 +279,5 @@ def collect(deltas: Sequence[Delta]) -> Answer:
         reasoning="".join(delta.text for delta in deltas if isinstance(delta, ReasoningDelta)),
         tool_calls=tuple(delta.call for delta in deltas if isinstance(delta, ToolCallDelta)),
         finish=deltas[-1],
+        logprobs=tuple(delta for delta in deltas if isinstance(delta, LogprobDelta)),
     )

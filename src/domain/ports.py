@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlxk.domain.compatibility import Runtimes
     from mlxk.domain.consent import Consent
     from mlxk.domain.convert_plan import Destination, Engine
-    from mlxk.domain.generation import Delta, GenerationRequest
+    from mlxk.domain.generation import Delta, Finish, GenerationRequest
     from mlxk.domain.hub import FetchResult, HubFile, Missing, RepoInfo
     from mlxk.domain.manifest import Manifest, Origin, Refusal
     from mlxk.domain.memory import MemoryFacts
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from mlxk.domain.verification import Digest, FileVerdict
 
 __all__ = [
+    "BatchingTextModel",
+    "BatchingTextRuntime",
     "CacheFetcher",
     "CacheRemover",
     "CloneTargets",
@@ -43,6 +45,7 @@ __all__ = [
     "IndexBuilder",
     "KnownDigests",
     "ModelStore",
+    "Prepared",
     "Progress",
     "PushFolders",
     "Quantizer",
@@ -546,6 +549,85 @@ class TextModel(Protocol):
 
     def close(self) -> None:
         """Free the model. Safe to call twice."""
+
+
+class Prepared(Protocol):
+    """A request that was rendered and checked, ready for `BatchingTextModel.submit`."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the rendered prompt."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens this generation can have."""
+
+
+class BatchingTextModel(TextModel, Protocol):
+    """A text model that works on many generations at once.
+
+    `prepare` and `kv_bytes` may be called from any one thread besides; everything else only from the
+    thread that loaded the model.
+    """
+
+    @property
+    def max_batch(self) -> int:
+        """Generations that run at once; more wait inside. 1 for families that cannot be batched."""
+
+    @property
+    def active(self) -> int:
+        """Generations that have not finished, those that wait for a place in the batch among them."""
+
+    @property
+    def prompt_cache_nbytes(self) -> int:
+        """Bytes of computed prompts kept for later requests."""
+
+    @property
+    def running_nbytes(self) -> int:
+        """Bytes of the caches of the generations in progress."""
+
+    def kv_bytes(self, tokens: int) -> int:
+        """Bytes that the caches of one generation take once they hold this many tokens."""
+
+    def prepare(self, request: GenerationRequest, *, default_limit: int | None) -> Prepared:
+        """Render and check a request.
+
+        Args:
+            default_limit: most tokens to generate when the request does not say; None leaves it to the
+                context.
+
+        Raises:
+            InvalidInput: the prompt cannot be rendered or does not fit the context, a JSON schema cannot
+                be compiled, or a biased token is not in the vocabulary.
+            MlxkError: (`NOT_IMPLEMENTED`) tools for a model that cannot call any.
+        """
+
+    def submit(self, prepared: Prepared) -> int:
+        """Accept a generation; `step` works on it.
+
+        Returns:
+            The handle that its deltas come with.
+        """
+
+    def step(self) -> Sequence[tuple[int, Delta]]:
+        """Compute one token of every running generation, or one piece of prompt, and give what came of it.
+
+        Raises:
+            MlxkError: the model failed; every generation in progress is gone and the model is clean.
+        """
+
+    def cancel(self, handle: int) -> Finish | None:
+        """Stop a generation now; its last delta, or None when it had finished (or never was)."""
+
+    def trim_prompt_cache(self, max_bytes: int) -> None:
+        """Forget the least recently used computed prompts until no more than this many bytes are kept."""
+
+
+class BatchingTextRuntime(Protocol):
+    """Loads text models for a server."""
+
+    def load(self, path: Path) -> BatchingTextModel:
+        """As `TextRuntime.load`."""
 
 
 class TextRuntime(Protocol):

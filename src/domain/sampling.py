@@ -1,6 +1,7 @@
 """How the next token is chosen."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from mlxk.domain.errors import InvalidInput
 
@@ -10,6 +11,9 @@ MAX_TEMPERATURE = 5.0
 MAX_REPETITION_PENALTY = 10.0
 MAX_TOP_K = 1_000_000
 MAX_SEED = 2**64 - 1
+MAX_PENALTY = 2.0
+MAX_BIAS = 100.0
+MAX_BIASES = 1024
 
 _LONGEST_SHOWN = 10**21
 
@@ -25,6 +29,9 @@ class Sampling:
         min_p: drop tokens under this fraction of the best one's probability; [0, 1].
         repetition_penalty: divide the logits of recent tokens; 1 is none, (0, 10].
         seed: same seed, same model, same request: same answer. None draws one.
+        presence_penalty: subtracted from the logit of every token already generated; [-2, 2].
+        frequency_penalty: the same, once for each time it was generated; [-2, 2].
+        logit_bias: token to what is added to its logit; each in [-100, 100].
 
     Raises:
         InvalidInput: a value is out of range or not a finite number.
@@ -36,6 +43,9 @@ class Sampling:
     min_p: float = 0.0
     repetition_penalty: float = 1.1
     seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_range("temperature", self.temperature, 0, MAX_TEMPERATURE)
@@ -45,6 +55,14 @@ class Sampling:
         _check_range("repetition-penalty", self.repetition_penalty, 0, MAX_REPETITION_PENALTY, low_open=True)
         if self.seed is not None:
             _check_range("seed", self.seed, 0, MAX_SEED)
+        _check_range("presence-penalty", self.presence_penalty, -MAX_PENALTY, MAX_PENALTY)
+        _check_range("frequency-penalty", self.frequency_penalty, -MAX_PENALTY, MAX_PENALTY)
+        if len(self.logit_bias) > MAX_BIASES:
+            raise InvalidInput(
+                f"The logit-bias has {len(self.logit_bias)} tokens; at most {MAX_BIASES} are allowed."
+            )
+        for bias in self.logit_bias.values():
+            _check_range("logit-bias", bias, -MAX_BIAS, MAX_BIAS)
 
 
 def _check_range(name: str, value: float, low: float, high: float, *, low_open: bool = False) -> None:
