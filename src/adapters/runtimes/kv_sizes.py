@@ -57,7 +57,8 @@ def measure(model: Callable[..., Any], prefill_step: int) -> ModelSizes:
     layers = []
     for one, two in zip(short, long, strict=True):
         per_token = (two.nbytes - one.nbytes) // ALLOCATION
-        layers.append(_LayerSize(one.nbytes - per_token * ALLOCATION, per_token, _window(one, prefill_step)))
+        fixed = one.nbytes - per_token * (ALLOCATION - _regrown(one))
+        layers.append(_LayerSize(fixed, per_token, _window(one, prefill_step)))
     return ModelSizes(vocabulary, tuple(layers))
 
 
@@ -80,9 +81,12 @@ def _window(layer: Any, prefill_step: int) -> int | None:
     """Most tokens a cache holds: a rotating or chunked one its window and what one step adds to it."""
     if isinstance(layer, RotatingKVCache):
         return int(layer.max_size) + prefill_step
-    if isinstance(layer, ChunkedKVCache):
-        return int(layer.chunk_size) + prefill_step + ALLOCATION  # grows by a piece, wherever it was cut
-    return None
+    return int(layer.chunk_size) + prefill_step if isinstance(layer, ChunkedKVCache) else None
+
+
+def _regrown(layer: Any) -> int:
+    """Tokens of room that a chunked cache adds again after it was cut to its chunk."""
+    return ALLOCATION if isinstance(layer, ChunkedKVCache) else 0
 
 
 def _rounded(tokens: int) -> int:
