@@ -4,19 +4,27 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mlxk.app.catalog import Catalog
+from mlxk.app.inspection import Inspector
+from mlxk.app.logs import Redactor
 from mlxk.app.results import ServeResult
+from mlxk.app.server.application import create_application
 from mlxk.app.server.hosting import StopSignal, host_until_stopped
-from mlxk.app.server.listening import base_url, bind, is_loopback
+from mlxk.app.server.limits import ServiceLimits
+from mlxk.app.server.listening import base_url, bind, is_everywhere, is_loopback
+from mlxk.app.server.options import HttpOptions
+from mlxk.app.server.text_service import TextService
 from mlxk.app.server.work import ServedModel
 from mlxk.domain.errors import InvalidInput
+from mlxk.domain.keep_alive import parse_keep_alive
+from mlxk.domain.memory import parse_budget
+from mlxk.domain.ports import BatchingTextRuntime, Host
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
-
-    from mlxk.app.server.text_service import TextService
 
 __all__ = ["Serve", "ServeRequest"]
 
@@ -79,17 +87,22 @@ class Serve:
     """Serves until SIGINT or SIGTERM.
 
     Args:
-        service: makes the service for a request.
-        application: makes the ASGI application over a service.
+        redactor: makes what takes secrets out of texts, knowing some more than the environment has.
     """
 
     def __init__(
         self,
-        service: "Callable[[ServeRequest], TextService]",
-        application: "Callable[[TextService, ServeRequest], ASGIApp]",
+        catalog: Catalog,
+        inspector: Inspector,
+        host: Host,
+        runtime: BatchingTextRuntime,
+        redactor: Callable[..., Redactor],
     ) -> None:
-        self._service = service
-        self._application = application
+        self._catalog = catalog
+        self._inspector = inspector
+        self._host = host
+        self._runtime = runtime
+        self._redactor = redactor
 
     def __call__(self, request: ServeRequest, announce: Callable[[ServeResult], None]) -> None:
         """Take the port, load the models, listen, and return after an orderly end.
@@ -98,30 +111,56 @@ class Serve:
             InvalidInput: a setting means nothing, or the host is none of this machine's.
             MlxkError: the port is in use, or a model cannot be loaded.
         """
+        limits = _limits(request, self._host)
         with contextlib.closing(bind(request.host, request.port)) as listener:
-            service = self._service(request)
+            service = TextService(self._catalog, self._inspector, self._host, self._runtime, limits)
+            application = create_application(service, self._options(request))
             with asyncio.Runner(loop_factory=_event_loop) as runner:
-                runner.run(self._serve(request, service, listener, announce))
+                runner.run(_serve(request, service, application, listener, announce))
 
-    async def _serve(
-        self,
-        request: ServeRequest,
-        service: "TextService",
-        listener: socket.socket,
-        announce: Callable[[ServeResult], None],
-    ) -> None:
-        with StopSignal().listening() as stop:
-            loaded = await _unless_stopped(stop, _preload(service, request.models))
-            if loaded is None:
-                await service.shutdown(0)
-                return
-            await host_until_stopped(
-                self._application(service, request),
-                listener,
-                stop,
-                started=lambda: announce(_result(listener, loaded)),
-                drain=lambda: service.shutdown(request.grace_seconds),
-            )
+    def _options(self, request: ServeRequest) -> HttpOptions:
+        return HttpOptions(
+            api_keys=request.api_keys,
+            allowed_hosts=(request.host, *request.allowed_hosts),
+            any_address=is_everywhere(request.host),
+            cors_origins=request.cors_origins,
+            redact=self._redactor(*request.api_keys),
+            log_prompts=request.log_prompts,
+        )
+
+
+async def _serve(
+    request: ServeRequest,
+    service: TextService,
+    application: "ASGIApp",
+    listener: socket.socket,
+    announce: Callable[[ServeResult], None],
+) -> None:
+    with StopSignal().listening() as stop:
+        service.start()
+        loaded = await _unless_stopped(stop, _preload(service, request.models))
+        if loaded is None:
+            await service.shutdown(0)
+            return
+        await host_until_stopped(
+            application,
+            listener,
+            stop,
+            started=lambda: announce(_result(listener, loaded)),
+            drain=lambda: service.shutdown(request.grace_seconds),
+        )
+
+
+def _limits(request: ServeRequest, host: Host) -> ServiceLimits:
+    """The limits of a request; defaults where it does not say."""
+    limits = ServiceLimits(max_tokens=request.max_tokens)
+    if request.max_models is not None:
+        limits = replace(limits, max_models=request.max_models)
+    if request.memory_budget is not None:
+        limits = replace(limits, memory_budget=parse_budget(request.memory_budget, host.memory()))
+    if request.keep_alive is not None:
+        limits = replace(limits, keep_alive=parse_keep_alive(request.keep_alive))
+    return limits
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:
@@ -130,8 +169,8 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _preload(service: "TextService", names: Sequence[str]) -> Sequence[ServedModel]:
-    return [await service.load(name) for name in names]
+async def _preload(service: TextService, names: Sequence[str]) -> Sequence[ServedModel]:
+    return [await service.preload(name) for name in names]
 
 
 async def _unless_stopped(stop: StopSignal, loading: Coroutine[Any, Any, Loaded]) -> Loaded | None:

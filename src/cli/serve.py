@@ -43,7 +43,7 @@ def command(
         bool,
         typer.Option("--insecure", help="Let other machines in without a key.", show_default=False),
     ] = False,
-    allow_host: Annotated[
+    allowed_host: Annotated[
         list[str] | None,
         typer.Option(help="A name that clients may call this server by; repeatable.", show_default=False),
     ] = None,
@@ -112,7 +112,7 @@ def command(
         port=settings.port if port is None else port,
         api_keys=keys,
         insecure=insecure,
-        allowed_hosts=tuple(allow_host or ()),
+        allowed_hosts=tuple(allowed_host or ()),
         cors_origins=tuple(cors_origin or ()),
         max_tokens=settings.max_tokens if max_tokens is None else max_tokens,
         max_models=max_models,

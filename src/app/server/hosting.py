@@ -101,6 +101,7 @@ async def host_until_stopped(
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="warning",  # what it does when all is well, our own lines say
         access_log=False,
         server_header=False,
         backlog=BACKLOG,

@@ -6,7 +6,7 @@ import socket
 
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 
-__all__ = ["base_url", "bind", "is_loopback"]
+__all__ = ["base_url", "bind", "is_everywhere", "is_loopback"]
 
 MAX_PORT = 65535
 LOCALHOST = "localhost"
@@ -22,6 +22,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether the host stands for every interface of this machine."""
+    return host in _ANYWHERE
 
 
 def bind(host: str, port: int) -> socket.socket:
