@@ -41,8 +41,9 @@ def mlxk_server(model: Path | None) -> Iterator[RunningServer]:
     port = _free_port()
     words = ["serve", "--port", str(port), "--log-level", "warning"]
     words += ["--model", str(model)] if model else []
+    name = model.name if model else "demo"
     with _running([sys.executable, "-m", "mlxk", *words], f"http://127.0.0.1:{port}/ready") as process:
-        yield RunningServer("mlxk", port, str(model or "demo"), process)
+        yield RunningServer("mlxk", port, name, process)
 
 
 @contextlib.contextmanager

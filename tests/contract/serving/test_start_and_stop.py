@@ -31,7 +31,7 @@ def failing(place: Place, *flags: str, environ: dict[str, str] | None = None) ->
     )
     error = json.loads(done.stdout)["error"]
     assert b"Traceback" not in done.stderr
-    return done.returncode, error["type"], done.stderr.decode(), error["hint"] or ""
+    return done.returncode, error["type"], done.stderr.decode(), error.get("hint") or ""
 
 
 def test_it_says_where_it_is_and_is_ready(served: Served) -> None:
