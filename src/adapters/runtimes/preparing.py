@@ -17,6 +17,7 @@ from mlxk.adapters.runtimes.decoding import (
     channels_of,
     stop_machine,
 )
+from mlxk.adapters.runtimes.logprobs import TokenNames
 from mlxk.adapters.runtimes.prompts import PromptRenderer, RenderedPrompt
 from mlxk.adapters.runtimes.tokenizer import Tokenizer
 from mlxk.domain.errors import InvalidInput
@@ -60,6 +61,8 @@ class Preparer:
         self, tokenizer: Tokenizer, family: str, *, context_length: int | None, vocabulary: int
     ) -> None:
         self._tokenizer = tokenizer
+        self.names = TokenNames(tokenizer)
+        """What the model's tokens stand for."""
         self._renderer = PromptRenderer(tokenizer, family)
         self._context_length = context_length
         self._known_tokens = min(len(tokenizer), vocabulary)

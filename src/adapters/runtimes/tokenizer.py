@@ -79,6 +79,8 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]: ...  # noqa: D102
 
+    def convert_ids_to_tokens(self, token: int) -> str: ...  # noqa: D102
+
     def decode(self, tokens: Sequence[int]) -> str: ...  # noqa: D102
 
     def apply_chat_template(  # noqa: D102
