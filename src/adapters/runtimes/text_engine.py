@@ -16,6 +16,7 @@ from mlx_lm.generate import BatchGenerator, GenerationBatch, StopSequences, make
 from mlx_lm.models.cache import make_prompt_cache
 
 from mlxk.adapters.runtimes.decoding import SequenceDecoder
+from mlxk.adapters.runtimes.grammars import GrammarMask
 from mlxk.adapters.runtimes.kv_sizes import measure
 from mlxk.adapters.runtimes.lean_step import make_lean
 from mlxk.adapters.runtimes.logprobs import RowLogprobs, logprobs_of
@@ -61,6 +62,7 @@ class _Sequence:
     handle: Handle
     prepared: PreparedText
     decoder: SequenceDecoder
+    grammar: GrammarMask | None = None
     uid: int | None = None
     cached: int = 0
     generated: int = 0
@@ -199,7 +201,8 @@ class TextEngine:
         assert isinstance(prepared, PreparedText)
         decoder = self._open_preparer().decoder(prepared)
         self._last_handle += 1
-        sequence = _Sequence(Handle(self._last_handle), prepared, decoder)
+        grammar = prepared.grammar.mask() if prepared.grammar else None
+        sequence = _Sequence(Handle(self._last_handle), prepared, decoder, grammar)
         self._sequences.by_handle[sequence.handle] = sequence
         self._sequences.waiting.append(sequence)
         return sequence.handle
@@ -320,13 +323,16 @@ class TextEngine:
             caches = make_prompt_cache(self._loaded.model)
         if not self._sequences.by_uid:
             make_lone(caches)
+        processors = logits_processors_for(sampling)
+        if sequence.grammar is not None:
+            processors.append(sequence.grammar)
         (uid,) = self._generator.insert(
             [tokens[sequence.cached :]],
             [sequence.prepared.max_tokens],
             caches=[caches],
             all_tokens=[tokens[: sequence.cached]],
             samplers=[sampler_for(sampling)],
-            logits_processors=[logits_processors_for(sampling)],
+            logits_processors=[processors],
             stop_sequences=[self._stop_sequences],
         )
         top = sequence.prepared.request.top_logprobs
@@ -343,6 +349,8 @@ class TextEngine:
             return deltas
         self._finish(sequence, response)
         deltas.extend(sequence.decoder.end())
+        if sequence.grammar is not None and sequence.grammar.gave_up:
+            ended = False  # the end token came too early: the answer is cut off
         reason = sequence.decoder.reason(ended=ended)
         return [*deltas, Finish(reason, sequence.usage(), sequence.decoder.stopped_by)]
 
