@@ -116,7 +116,8 @@ class Constraints:
             transitions[REASONING] = [(tokenizer.think_end, TEXT)]
         if has_calls:
             transitions[TEXT].append((tokenizer.tool_call_start, TOOL))
-            transitions[TOOL] = [(tokenizer.tool_call_end, TEXT)]
+            # The grammar puts it on a line of its own; a JSON string can hold the marker, but no line feed.
+            transitions[TOOL] = [(f"\n{tokenizer.tool_call_end}", TEXT)]
         return TextStateMachine(transitions)
 
 
