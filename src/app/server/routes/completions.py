@@ -4,8 +4,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mlxk.app.server.dialects.completions import read_completion
 from mlxk.app.server.dialects.completion_body import CompletionBody
+from mlxk.app.server.dialects.completions import read_completion
 from mlxk.app.server.dialects.openai_documents import Completion
 from mlxk.app.server.documents import GENERATION_ERRORS, answers, reads
 from mlxk.app.server.posting import Posting
