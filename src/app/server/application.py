@@ -16,7 +16,7 @@ from mlxk.app.server.guards.request_ids import RequestIds
 from mlxk.app.server.metrics import Metrics
 from mlxk.app.server.options import HttpOptions
 from mlxk.app.server.posting import Posting, note_client_left
-from mlxk.app.server.routes import chat
+from mlxk.app.server.routes import chat, messages, responses
 from mlxk.app.server.routes.health import health_routes
 from mlxk.app.server.service import Service
 
@@ -43,7 +43,9 @@ def create_application(service: Service, options: HttpOptions | None = None) -> 
     application.add_exception_handler(ClientDisconnect, note_client_left)
     application.include_router(health_routes(service))
     application.include_router(chat.chat_routes(posting))
-    describe_api(application, chat.BODIES)
+    application.include_router(responses.responses_routes(posting))
+    application.include_router(messages.messages_routes(posting))
+    describe_api(application, (*chat.BODIES, *responses.BODIES, *messages.BODIES))
     return application
 
 

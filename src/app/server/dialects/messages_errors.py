@@ -3,7 +3,10 @@
 from mlxk.app.server.errors import ErrorBody
 from mlxk.domain.model import JsonValue
 
-__all__ = ["anthropic_error"]
+__all__ = ["ANTHROPIC_PATH", "anthropic_error"]
+
+ANTHROPIC_PATH = "/v1/messages"
+"""Where Anthropic's clients ask."""
 
 _TYPES = {
     "auth": "authentication_error",
