@@ -91,9 +91,12 @@ def test_a_result_of_blocks_and_one_of_nothing() -> None:
             ],
         },
     ]
-    _, first, second = generation(messages=turns).prompt
-    assert first == Message(Role.TOOL, "sunny\n\ndry", tool_call_id="t1")
-    assert second == Message(Role.TOOL, "", tool_call_id="t2")
+    prompt = generation(messages=turns).prompt
+    assert isinstance(prompt, tuple)
+    assert prompt[1:] == (
+        Message(Role.TOOL, "sunny\n\ndry", tool_call_id="t1"),
+        Message(Role.TOOL, "", tool_call_id="t2"),
+    )
 
 
 def test_settings() -> None:

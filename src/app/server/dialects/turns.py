@@ -1,8 +1,8 @@
 """Turns of any dialect, put together to what chat templates expect."""
 
 import json
-from collections.abc import Iterable, Set
-from dataclasses import replace
+from collections.abc import Iterable, Sequence, Set
+from itertools import groupby
 
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 from mlxk.domain.generation import Message, Role
@@ -17,22 +17,17 @@ def assembled(turns: Iterable[Message]) -> tuple[Message, ...]:
     Results of tools stay apart.
     """
     messages: list[Message] = []
-    for turn in turns:
-        last = messages[-1] if messages else None
-        if last is not None and last.role is turn.role and turn.role is not Role.TOOL:
-            messages[-1] = _joined(last, turn)
+    for role, neighbours in groupby(turns, key=lambda turn: turn.role):
+        if role is Role.TOOL:
+            messages.extend(neighbours)
         else:
-            messages.append(turn)
+            messages.append(_joined(role, tuple(neighbours)))
     return tuple(messages)
 
 
-def _joined(first: Message, second: Message) -> Message:
-    between = "\n\n" if first.content and second.content else ""
-    return replace(
-        first,
-        content=f"{first.content}{between}{second.content}",
-        tool_calls=(*first.tool_calls, *second.tool_calls),
-    )
+def _joined(role: Role, turns: Sequence[Message]) -> Message:
+    content = "\n\n".join(turn.content for turn in turns if turn.content)
+    return Message(role, content, tuple(call for turn in turns for call in turn.tool_calls))
 
 
 def checked_arguments(arguments: str, param: str) -> str:
