@@ -146,7 +146,7 @@ class Turn(Body):
 
 
 class Tool(Body):
-    """A tool that the client runs. Its arguments are parsed, not constrained, `strict` or not."""
+    """A tool that the client runs; required and named calls always fit its schema, `strict` or not."""
 
     type: Literal["custom"] | None = None
     name: ToolName

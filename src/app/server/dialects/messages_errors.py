@@ -3,12 +3,12 @@
 from mlxk.app.server.errors import ErrorBody
 from mlxk.domain.model import JsonValue
 
-__all__ = ["ANTHROPIC_PATH", "anthropic_error"]
+__all__ = ["ANTHROPIC_PATH", "TYPES", "anthropic_error"]
 
 ANTHROPIC_PATH = "/v1/messages"
 """Where Anthropic's clients ask."""
 
-_TYPES = {
+TYPES = {
     "auth": "authentication_error",
     "access_denied": "permission_error",
     "permission": "permission_error",
@@ -34,7 +34,7 @@ def anthropic_error(error: ErrorBody) -> dict[str, JsonValue]:
         "type": "error",
         "status": error["status"],
         "error": {
-            "type": _TYPES.get(detail["code"], "api_error"),
+            "type": TYPES.get(detail["code"], "api_error"),
             "message": detail["message"],
             "code": detail["code"],
             "param": detail["param"],

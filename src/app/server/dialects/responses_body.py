@@ -163,7 +163,7 @@ Input: TypeAlias = Annotated[
 
 
 class FunctionTool(Body):
-    """A function the model may call. `strict` changes nothing: calls are parsed, not constrained."""
+    """A function the model may call; required and named calls always fit its schema, `strict` or not."""
 
     type: Literal["function"]
     name: ToolName
