@@ -134,6 +134,18 @@ def test_nobody_thinks_unasked() -> None:
     assert generation(thinking={"type": "adaptive"}).thinking is None
 
 
+def test_effort_is_for_those_who_think() -> None:
+    config = {"effort": "high"}
+    assert generation(output_config=config).template_settings == {}
+    adaptive = generation(output_config=config, thinking={"type": "adaptive"})
+    assert adaptive.template_settings == {"reasoning_effort": "high"}
+
+
+def test_earlier_thinking_may_be_cleared_as_it_is_left_out_anyway() -> None:
+    edits = [{"type": "clear_thinking_20251015", "keep": "all"}]
+    assert generation(context_management={"edits": edits}) == generation()
+
+
 def test_a_schema_for_the_answer() -> None:
     schema = {"type": "object"}
     config = {"format": {"type": "json_schema", "schema": schema}}
@@ -173,7 +185,7 @@ def test_counting_needs_no_limit_and_gives_the_same_prompt() -> None:
         ({"stop_sequences": ["x"] * 1000}, "stop_sequences"),
         ({"container": "c"}, "container"),
         ({"speed": "fast"}, "speed"),
-        ({"output_config": {"effort": "high"}}, "output_config.effort"),
+        ({"output_config": {"effort": "none"}}, "output_config.effort"),
         ({"thinking": {"type": "between_tools"}}, "thinking.type"),
         ({"thinking": {"type": "adaptive", "display": "omitted"}}, "thinking.display"),
         ({"system": [{"type": "image"}]}, "system[0].type"),
@@ -189,7 +201,8 @@ def test_counting_needs_no_limit_and_gives_the_same_prompt() -> None:
         ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "other"}}, "tool_choice"),
         ({"tool_choice": {"type": "any"}}, "tool_choice"),
         ({"tool_choice": {"type": "mcp"}}, "tool_choice"),
-        ({"context_management": {}}, "context_management"),
+        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "context_management.edits[0]"),
+        ({"messages": [{"role": "user", "content": []}]}, "messages"),
         ({"nonsense": 1}, "nonsense"),
     ],
     ids=str,

@@ -162,6 +162,7 @@ def test_harmless_fields_change_nothing() -> None:
         ({"stream": "yes"}, "stream"),
         ({"input": []}, "input"),
         ({"input": 5}, "input"),
+        ({"input": [{"type": "reasoning"}]}, "input"),
         ({"input": [{"role": "wizard", "content": "x"}]}, "input[0].role"),
         ({"input": [{"role": "user", "content": "x", "mood": "?"}]}, "input[0].mood"),
         ({"input": [{"role": "user", "content": [{"type": "blob"}]}]}, "input[0].content[0]"),

@@ -220,9 +220,29 @@ class SchemaFormat(Body):
 
 
 class OutputConfig(Body):
-    """The form of the answer."""
+    """The form of the answer, and how hard a model that thinks shall think."""
 
     format: SchemaFormat | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+
+
+class ClearThinking(Body):
+    """Leaves earlier thinking out, which this server always does."""
+
+    type: Literal["clear_thinking_20251015"]
+    keep: JsonValue = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_thinking(cls, value: object) -> object:
+        """Nothing else of a conversation is cleared here."""
+        return only_type(value, "clear_thinking_20251015")
+
+
+class ContextManagement(Body):
+    """What shall be cleared from a conversation that has grown long."""
+
+    edits: Annotated[tuple[ClearThinking, ...], Field(max_length=16)] = ()
 
 
 class PromptFields(Body):
@@ -235,6 +255,7 @@ class PromptFields(Body):
     tool_choice: Choice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    context_management: ContextManagement | None = None
     keep_alive: KeepAliveField | None = None
     cache_control: JsonValue = None
     user_profile_id: JsonValue = None

@@ -1,7 +1,7 @@
 """From the body of `POST /v1/messages` to work."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlxk.app.server.dialects.fields import sampling_with, stop_texts, tool_definition
 from mlxk.app.server.dialects.messages_body import (
@@ -15,7 +15,6 @@ from mlxk.app.server.dialects.messages_body import (
     NoChoice,
     PromptFields,
     TextBlock,
-    Thinking,
     ToolResultBlock,
     ToolUseBlock,
     Turn,
@@ -35,6 +34,7 @@ from mlxk.domain.generation import (
     ToolDefinition,
 )
 from mlxk.domain.keep_alive import KeepAlive, parse_keep_alive
+from mlxk.domain.model import JsonValue
 
 __all__ = ["counting_work", "messages_work"]
 
@@ -50,6 +50,7 @@ def messages_work(body: MessagesBody) -> Work:
         MlxkError: (`UNSUPPORTED_MULTIMODAL`) an image or a document.
     """
     tools, tool_choice = _tools(body)
+    thinking, template_settings = _thinking(body)
     output = body.output_config.format if body.output_config else None
     request = GenerationRequest(
         prompt=_prompt(body),
@@ -61,7 +62,8 @@ def messages_work(body: MessagesBody) -> Work:
         tools=tools,
         tool_choice=tool_choice,
         parallel_tool_calls=_parallel(body),
-        thinking=_thinking(body.thinking),
+        thinking=thinking,
+        template_settings=template_settings,
         response_format=JsonFormat(output.schema_) if output else None,
     )
     return Work(body.model, (request,), _keep_alive(body))
@@ -75,11 +77,13 @@ def counting_work(body: CountTokensBody) -> Work:
         MlxkError: as `messages_work`.
     """
     tools, tool_choice = _tools(body)
+    thinking, template_settings = _thinking(body)
     request = GenerationRequest(
         prompt=_prompt(body),
         tools=tools,
         tool_choice=tool_choice,
-        thinking=_thinking(body.thinking),
+        thinking=thinking,
+        template_settings=template_settings,
     )
     return Work(body.model, (request,), _keep_alive(body))
 
@@ -91,11 +95,14 @@ def _prompt(body: PromptFields) -> tuple[Message, ...]:
             hint="end with a user message",
             param=f"messages[{len(body.messages) - 1}]",
         )
-    return assembled([*_system(body), *_turns(body.messages)])
+    spoken = tuple(_turns(body.messages))
+    if not spoken:
+        raise InvalidInput("The messages have no content.", param="messages")
+    return assembled([*_system(body), *spoken])
 
 
 def _system(body: PromptFields) -> list[Message]:
-    if body.system is None:
+    if not body.system:
         return []
     if isinstance(body.system, str):
         return [Message(Role.SYSTEM, body.system)]
@@ -180,15 +187,20 @@ def _parallel(body: PromptFields) -> bool:
             return True
 
 
-def _thinking(thinking: Thinking | None) -> bool | None:
-    """Clients that do not ask for thinking expect the text in the first block, and get it there."""
-    match thinking.type if thinking else "disabled":
+def _thinking(body: PromptFields) -> tuple[bool | None, Mapping[str, JsonValue]]:
+    """Whether to think, and how hard, for templates that know degrees.
+
+    Clients that do not ask for thinking expect the text in the first block, and get it there.
+    """
+    match body.thinking.type if body.thinking else "disabled":
         case "enabled":
-            return True
+            thinking: bool | None = True
         case "disabled":
-            return False
+            return False, {}
         case _:
-            return None
+            thinking = None
+    effort = body.output_config.effort if body.output_config else None
+    return thinking, {"reasoning_effort": effort} if effort else {}
 
 
 def _keep_alive(body: PromptFields) -> KeepAlive | None:

@@ -22,6 +22,7 @@ from mlxk.app.server.dialects.responses_body import (
 from mlxk.app.server.dialects.thinking import thinking_settings
 from mlxk.app.server.dialects.turns import assembled, check_asked, checked_arguments, refuse_media
 from mlxk.app.server.work import Work
+from mlxk.domain.errors import InvalidInput
 from mlxk.domain.generation import (
     GenerationRequest,
     JsonFormat,
@@ -73,15 +74,17 @@ def responses_work(body: ResponsesBody) -> Work:
 
 
 def _prompt(body: ResponsesBody) -> tuple[Message, ...]:
-    turns = [] if body.instructions is None else [Message(Role.SYSTEM, body.instructions)]
-    if isinstance(body.input, str):
-        turns.append(Message(Role.USER, body.input))
-    else:
-        turns.extend(_turns(body.input))
-    return assembled(turns)
+    spoken = tuple(_turns(body.input))
+    if not spoken:
+        raise InvalidInput("The input has no messages.", param="input")
+    system = [Message(Role.SYSTEM, body.instructions)] if body.instructions else []
+    return assembled([*system, *spoken])
 
 
-def _turns(items: Sequence[InputItem]) -> Iterator[Message]:
+def _turns(items: str | Sequence[InputItem]) -> Iterator[Message]:
+    if isinstance(items, str):
+        yield Message(Role.USER, items)
+        return
     asked: set[str] = set()
     for index, item in enumerate(items):
         param = f"input[{index}]"
