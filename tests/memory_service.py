@@ -60,6 +60,7 @@ class MemoryService:
         refusal: raised instead of admitting work.
         failure: raised after the script.
         hangs: answers never end after the script.
+        admission_hangs: work is never admitted.
         works: what was asked for.
         left: how many answers were left, finished or not.
     """
@@ -68,10 +69,12 @@ class MemoryService:
     refusal: Exception | None = None
     failure: Exception | None = None
     hangs: bool = False
+    admission_hangs: bool = False
     lost: str | None = None
     stopping: bool = False
     waiting: int = 0
     loaded: set[str] = field(default_factory=set)
+    keep_alives: list[KeepAlive | None] = field(default_factory=list)
     works: list[Work] = field(default_factory=list)
     entered: int = 0
     left: int = 0
@@ -84,6 +87,8 @@ class MemoryService:
         self._check(work.model)
         self.entered += 1
         try:
+            if self.admission_hangs:
+                await asyncio.Event().wait()
             yield MemoryAnswering(MODEL, PROMPT_TOKENS, self.script(work), self.failure, self.hangs)
         finally:
             await asyncio.sleep(0)
@@ -98,6 +103,7 @@ class MemoryService:
 
     async def load(self, name: str, keep_alive: KeepAlive | None = None) -> ServedModel:
         self._check(name)
+        self.keep_alives.append(keep_alive)
         self.loaded.add(MODEL)
         return self._served()
 

@@ -16,8 +16,9 @@ from mlxk.app.server.guards.request_ids import RequestIds
 from mlxk.app.server.metrics import Metrics
 from mlxk.app.server.options import HttpOptions
 from mlxk.app.server.posting import Posting, note_client_left
-from mlxk.app.server.routes import chat, messages, responses
+from mlxk.app.server.routes import chat, completions, messages, models, responses
 from mlxk.app.server.routes.health import health_routes
+from mlxk.app.server.routes.metrics import metrics_routes
 from mlxk.app.server.service import Service
 
 __all__ = ["create_application"]
@@ -42,10 +43,14 @@ def create_application(service: Service, options: HttpOptions | None = None) -> 
     handle_failures(application)
     application.add_exception_handler(ClientDisconnect, note_client_left)
     application.include_router(health_routes(service))
+    application.include_router(metrics_routes(metrics))
+    application.include_router(models.model_routes(service))
     application.include_router(chat.chat_routes(posting))
+    application.include_router(completions.completion_routes(posting))
     application.include_router(responses.responses_routes(posting))
     application.include_router(messages.messages_routes(posting))
-    describe_api(application, (*chat.BODIES, *responses.BODIES, *messages.BODIES))
+    bodies = (*models.BODIES, *chat.BODIES, *completions.BODIES, *responses.BODIES, *messages.BODIES)
+    describe_api(application, bodies)
     return application
 
 
@@ -59,7 +64,7 @@ def _guards(metrics: Metrics, options: HttpOptions) -> list[Middleware]:
         expose_headers=("X-Request-ID", "Retry-After"),
     )
     return [
-        Middleware(RequestIds),
+        Middleware(RequestIds, redact=options.redact),
         Middleware(AccessLog, metrics=metrics),
         Middleware(Hosts, allowed=options.allowed_hosts, origins=options.cors_origins),
         *([cors] if options.cors_origins else []),

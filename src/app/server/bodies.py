@@ -11,6 +11,9 @@ from mlxk.domain.errors import InvalidInput
 
 __all__ = ["parse_body", "refuse_invalid"]
 
+_KEY = "[key]"
+"""What pydantic calls a name in a mapping, after the name itself."""
+
 BodyT = TypeVar("BodyT", bound=BaseModel)
 _LONGEST_FIELD = 100
 
@@ -19,8 +22,8 @@ def parse_body(raw: bytes, model: type[BodyT]) -> BodyT:
     """Read a JSON body.
 
     Raises:
-        InvalidInput: it is empty, no UTF-8, no JSON, nested too deeply, has a name twice in one object,
-            or a field that is unknown or wrong; `param` names the field as a path.
+        InvalidInput: it is empty, no UTF-8, no JSON (NaN is none), nested too deeply, has a name twice in one
+            object, or a field that is unknown or wrong; `param` names the field as a path.
     """
     if not raw.strip():
         raise InvalidInput("The request has no body.", hint="send a JSON object")
@@ -42,7 +45,7 @@ def refuse_invalid(error: ValidationError) -> InvalidInput:
     if problem["type"] == "json_invalid":
         return InvalidInput(f"The body is no valid JSON: {_reason(problem)}.")
     path = _path(problem["loc"])
-    more = f" ({len(problems) - 1} more fields are wrong)" if len(problems) > 1 else ""
+    more = f" (problems in all: {len(problems)})" if len(problems) > 1 else ""
     if not path:
         return InvalidInput(f"The body must be a JSON object: {_sentence(problem)}{more}.")
     if problem["type"] == "missing":
@@ -51,7 +54,7 @@ def refuse_invalid(error: ValidationError) -> InvalidInput:
 
 
 def _unknown_fields(problems: Sequence[ErrorDetails]) -> InvalidInput:
-    paths = [_path(problem["loc"]) for problem in problems]
+    paths = [_field(problem["loc"][:-1], problem["loc"][-1]) for problem in problems]
     named = ", ".join(f"'{path}'" for path in paths[:5])
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     noun = "field" if len(paths) == 1 else "fields"
@@ -62,13 +65,19 @@ def _unknown_fields(problems: Sequence[ErrorDetails]) -> InvalidInput:
     )
 
 
+def _field(location: tuple[int | str, ...], name: int | str) -> str:
+    """The path of a field whose name the client made up."""
+    outer = _path(location)
+    return f"{outer}.{_shown(str(name))}" if outer else _shown(str(name))
+
+
 def _path(location: tuple[int | str, ...]) -> str:
     """`messages[0].content`; the names of alternatives, which begin with '#', are ours and left out."""
     path = ""
     for step in location:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif not step.startswith("#"):
+        elif not step.startswith("#") and step != _KEY:
             path += f".{_shown(step)}" if path else _shown(step)
     return path
 
@@ -79,7 +88,7 @@ def _shown(name: str) -> str:
 
 
 def _sentence(problem: ErrorDetails) -> str:
-    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    message = problem["msg"].removeprefix("Value error, ").rstrip(".").replace("Tuple", "List")
     return message[:1].lower() + message[1:]
 
 
@@ -90,11 +99,17 @@ def _reason(problem: ErrorDetails) -> str:
 
 def _refuse_repeated_names(raw: bytes) -> None:
     """Two values under one name: one of them would be dropped."""
-    json.loads(raw, object_pairs_hook=_once, parse_int=_skip, parse_float=_skip, parse_constant=_skip)
+    json.loads(
+        raw, object_pairs_hook=_once, parse_int=_skip, parse_float=_skip, parse_constant=_refuse_constant
+    )
 
 
 def _skip(_number: str) -> None:
     """Numbers were checked before; a huge one would take long to convert."""
+
+
+def _refuse_constant(name: str) -> None:
+    raise InvalidInput(f"JSON has no {name}.")
 
 
 def _once(pairs: list[tuple[str, object]]) -> None:

@@ -10,7 +10,10 @@ from pydantic.json_schema import models_json_schema
 
 from mlxk.app.server.errors import ErrorBody
 
-__all__ = ["answers", "describe_api", "reads"]
+__all__ = ["GENERATION_ERRORS", "answers", "describe_api", "reads"]
+
+GENERATION_ERRORS = (400, 401, 403, 404, 408, 413, 429, 500, 501, 503, 507)
+"""What any endpoint that generates can answer with."""
 
 _REFERENCE = "#/components/schemas/{model}"
 _ERRORS = {
@@ -28,19 +31,22 @@ _ERRORS = {
 }
 
 
-def reads(body: type[BaseModel]) -> dict[str, Any]:
+def reads(body: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """`openapi_extra` of a route that reads a JSON body."""
     schema = {"$ref": _REFERENCE.format(model=body.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
-def answers(*statuses: int, stream: str | None = None) -> dict[int | str, dict[str, Any]]:
-    """`responses` of a route: the errors it can answer with, and its event stream."""
+def answers(
+    *statuses: int, whole: type[BaseModel] | None = None, stream: str | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route: the errors it can answer with, its whole answer and its event stream."""
     documented: dict[int | str, dict[str, Any]] = {
         status: {"model": ErrorBody, "description": _ERRORS[status]} for status in statuses
     }
-    if stream is not None:
+    if stream is not None and whole is not None:
         documented[200] = {
+            "model": whole,
             "description": "The answer, whole or as server-sent events.",
             "content": {"text/event-stream": {"schema": {"type": "string", "description": stream}}},
         }
@@ -58,6 +64,7 @@ def describe_api(application: FastAPI, bodies: Sequence[type[BaseModel]]) -> Non
                 description=application.description,
                 routes=application.routes,
             )
+            _leave_out_fastapis_own_errors(schema)
             components = schema.setdefault("components", {}).setdefault("schemas", {})
             components.update(_definitions(bodies))
             application.openapi_schema = schema
@@ -70,3 +77,12 @@ def _definitions(bodies: Sequence[type[BaseModel]]) -> Mapping[str, Any]:
     _, schema = models_json_schema([(body, "validation") for body in bodies], ref_template=_REFERENCE)
     definitions: Mapping[str, Any] = schema.get("$defs", {})
     return definitions
+
+
+def _leave_out_fastapis_own_errors(schema: dict[str, Any]) -> None:
+    """FastAPI documents a 422 of its own shape, which is never sent here: wrong input is a 400."""
+    for operations in schema.get("paths", {}).values():
+        for operation in operations.values():
+            operation.get("responses", {}).pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema.get("components", {}).get("schemas", {}).pop(name, None)

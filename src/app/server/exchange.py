@@ -1,5 +1,6 @@
 """What one HTTP exchange learns about itself on its way through the guards and routes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.types import Scope
@@ -15,6 +16,7 @@ class Exchange:
 
     Attributes:
         request_id: the client's, if it is sane, else ours.
+        redact: takes secrets out of what is sent.
         started: `time.perf_counter()` when it came.
         model: the model's full name, once work was admitted.
         first_token: `time.perf_counter()` when the first delta came.
@@ -25,6 +27,7 @@ class Exchange:
     """
 
     request_id: str
+    redact: Callable[[str], str]
     started: float
     model: str | None = None
     first_token: float | None = None

@@ -52,7 +52,7 @@ def error_body(error: MlxkError, scope: Scope) -> ErrorBody:
     """The body for an error, which is noted for the access log."""
     exchange = exchange_of(scope)
     exchange.error = error.kind.type
-    return describe(error, exchange.request_id)
+    return describe(error, exchange.request_id, exchange.redact)
 
 
 async def refuse(error: MlxkError, scope: Scope, receive: Receive, send: Send) -> None:

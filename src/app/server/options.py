@@ -1,11 +1,17 @@
 """How the HTTP side of the server behaves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from mlxk.app.logs import Redactor
 
 __all__ = ["JSON_LIMIT", "HttpOptions"]
 
 JSON_LIMIT = 64 * 1024 * 1024
 """Bytes of a JSON body."""
+
+
+_REDACT = Redactor()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,7 @@ class HttpOptions:
         body_pause: seconds that may pass without a byte of a body that was announced.
         body_time: seconds for a whole body.
         keep_alive_interval: seconds of silence in a stream before a comment line.
+        redact: takes secrets out of what clients are told.
         log_prompts: prompts are logged, which they are not otherwise.
     """
 
@@ -30,4 +37,5 @@ class HttpOptions:
     body_pause: float = 30.0
     body_time: float = 600.0
     keep_alive_interval: float = 15.0
+    redact: Callable[[str], str] = _REDACT
     log_prompts: bool = False

@@ -5,15 +5,20 @@ Chunks are assembled from pieces of JSON made once per stream, as most of a busy
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from mlxk.app.server.dialects.dialect import Opening
+from mlxk.app.server.dialects.openai_parts import (
+    DONE,
+    LEAST_LOGPROB,
+    encode,
+    error_event,
+    finish_reason,
+    usage_of,
+)
 from mlxk.app.server.errors import ErrorBody
 from mlxk.domain.generation import (
     Answer,
     Delta,
     Finish,
-    FinishReason,
     LogprobDelta,
     ReasoningDelta,
     TextDelta,
@@ -24,40 +29,7 @@ from mlxk.domain.generation import (
 )
 from mlxk.domain.model import JsonValue
 
-__all__ = ["DONE", "ChatRenderer", "error_event", "finish_reason", "usage_of"]
-
-_encode = msgspec.json.Encoder().encode
-DONE = b"data: [DONE]\n\n"
-LEAST_LOGPROB = -9999.0
-"""OpenAI's number for "never"; JSON has no infinity."""
-_FINISH_REASONS = {
-    FinishReason.STOP: "stop",
-    FinishReason.LENGTH: "length",
-    FinishReason.TOOL_CALLS: "tool_calls",
-    FinishReason.CANCELLED: "stop",
-}
-
-
-def finish_reason(finish: Finish) -> str:
-    """OpenAI's name for why a choice ended."""
-    return _FINISH_REASONS[finish.reason]
-
-
-def usage_of(prompt_tokens: int, usages: Sequence[Usage]) -> dict[str, JsonValue]:
-    """Token counts of all choices; a prompt counts once, however many choices it has."""
-    completion = sum(usage.completion_tokens for usage in usages)
-    cached = max((usage.cached_tokens for usage in usages), default=0)
-    return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion,
-        "total_tokens": prompt_tokens + completion,
-        "prompt_tokens_details": {"cached_tokens": cached},
-    }
-
-
-def error_event(error: ErrorBody) -> bytes:
-    """The event that OpenAI's clients raise as an error."""
-    return b"event: error\ndata: " + _encode(error) + b"\n\n"
+__all__ = ["ChatRenderer"]
 
 
 class ChatRenderer:
@@ -82,7 +54,7 @@ class ChatRenderer:
 
     def whole(self, opening: Opening, answers: Sequence[Answer]) -> bytes:
         """The `chat.completion` object."""
-        return _encode(
+        return encode(
             {
                 "id": f"chatcmpl-{opening.token}",
                 "object": "chat.completion",
@@ -113,7 +85,7 @@ class ChatRenderer:
     def begin(self, opening: Opening) -> bytes:
         """One chunk per choice that tells the role."""
         self._prompt_tokens = opening.prompt_tokens
-        identity = _encode(
+        identity = encode(
             {
                 "id": f"chatcmpl-{opening.token}",
                 "object": "chat.completion.chunk",
@@ -135,23 +107,23 @@ class ChatRenderer:
     def _event(self, index: int, delta: Delta) -> bytes:
         match delta:
             case TextDelta(text):
-                return self._chunk(index, b'"content":' + _encode(text))
+                return self._chunk(index, b'"content":' + encode(text))
             case ReasoningDelta(text):
-                return self._chunk(index, b'"reasoning_content":' + _encode(text))
+                return self._chunk(index, b'"reasoning_content":' + encode(text))
             case ToolCallDelta(place, call):
-                return self._chunk(index, b'"tool_calls":' + _encode([{"index": place, **_call(call)}]))
+                return self._chunk(index, b'"tool_calls":' + encode([{"index": place, **_call(call)}]))
             case LogprobDelta():
                 self._logprobs.setdefault(index, []).append(_logprob(delta))
                 return b""
             case Finish():
                 self._usages.append(delta.usage)
-                reason = _encode(finish_reason(delta))
+                reason = encode(finish_reason(delta))
                 return self._chunk(index, b"", b'"finish_reason":' + reason + b"}]}\n\n")
 
     def _chunk(self, index: int, delta: bytes, tail: bytes | None = None) -> bytes:
         logprobs = b'},"logprobs":null,'
         if self._logprobs and (tokens := self._logprobs.pop(index, None)):
-            logprobs = b'},"logprobs":' + _encode({"content": tokens, "refusal": None}) + b","
+            logprobs = b'},"logprobs":' + encode({"content": tokens, "refusal": None}) + b","
         return b"%b%d%b%b%b%b" % (
             self._head,
             index,
@@ -165,7 +137,7 @@ class ChatRenderer:
         """The token counts, if asked for, and the end mark."""
         if not self._usage_in_stream:
             return DONE
-        usage = _encode(usage_of(self._prompt_tokens, self._usages))
+        usage = encode(usage_of(self._prompt_tokens, self._usages))
         return self._identity + b',"choices":[],"usage":' + usage + b"}\n\n" + DONE
 
     def failure(self, error: ErrorBody) -> bytes:

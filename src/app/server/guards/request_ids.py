@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,10 +17,15 @@ _SANE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestIds:
-    """Names each exchange, in its answer and in every log line about it."""
+    """Names each exchange, in its answer and in every log line about it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        redact: takes secrets out of what is sent.
+    """
+
+    def __init__(self, app: ASGIApp, redact: Callable[[str], str]) -> None:
         self._app = app
+        self._redact = redact
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, with an exchange in the scope."""
@@ -27,7 +33,7 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope).getlist("x-request-id"))
-        begin_exchange(scope, Exchange(request_id, started=time.perf_counter()))
+        begin_exchange(scope, Exchange(request_id, self._redact, started=time.perf_counter()))
         header = (b"x-request-id", request_id.encode())
 
         async def named(message: Message) -> None:

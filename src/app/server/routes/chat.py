@@ -6,7 +6,8 @@ from starlette.responses import Response
 
 from mlxk.app.server.dialects.chat import read_chat
 from mlxk.app.server.dialects.chat_body import ChatBody
-from mlxk.app.server.documents import answers, reads
+from mlxk.app.server.dialects.openai_documents import ChatCompletion
+from mlxk.app.server.documents import GENERATION_ERRORS, answers, reads
 from mlxk.app.server.posting import Posting
 
 __all__ = ["BODIES", "chat_routes"]
@@ -23,17 +24,8 @@ def chat_routes(posting: Posting) -> APIRouter:
         summary="OpenAI Chat Completions",
         openapi_extra=reads(ChatBody),
         responses=answers(
-            400,
-            401,
-            403,
-            404,
-            408,
-            413,
-            429,
-            500,
-            501,
-            503,
-            507,
+            *GENERATION_ERRORS,
+            whole=ChatCompletion,
             stream="`chat.completion.chunk` objects, `[DONE]` last",
         ),
     )
