@@ -66,7 +66,12 @@ def _guards(metrics: Metrics, options: HttpOptions) -> list[Middleware]:
     return [
         Middleware(RequestIds, redact=options.redact),
         Middleware(AccessLog, metrics=metrics),
-        Middleware(Hosts, allowed=options.allowed_hosts, origins=options.cors_origins),
+        Middleware(
+            Hosts,
+            allowed=options.allowed_hosts,
+            any_address=options.any_address,
+            origins=options.cors_origins,
+        ),
         *([cors] if options.cors_origins else []),
         Middleware(ApiKeys, keys=options.api_keys),
         Middleware(BodyLimits, limit=options.body_limit, pause=options.body_pause, total=options.body_time),

@@ -21,6 +21,8 @@ class HttpOptions:
     Attributes:
         api_keys: any of them opens every endpoint; none means that no key is asked for.
         allowed_hosts: names a Host header may have besides the loopback ones, without a port; `*` for any.
+        any_address: a Host header may have any IP address, as one finds a server on all interfaces; a page
+            that rebinds a name cannot send one.
         cors_origins: web origins whose pages may use the server, such as `http://localhost:3000`.
         body_limit: bytes of a JSON body.
         body_pause: seconds that may pass without a byte of a body that was announced.
@@ -32,6 +34,7 @@ class HttpOptions:
 
     api_keys: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    any_address: bool = False
     cors_origins: tuple[str, ...] = ()
     body_limit: int = JSON_LIMIT
     body_pause: float = 30.0

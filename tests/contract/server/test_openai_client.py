@@ -1,6 +1,7 @@
 """The `openai` SDK reads our chats, completions, models and errors."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import openai
 import pytest
@@ -22,8 +23,8 @@ from mlxk.domain.generation import (
 from tests.contract.server.asking import serving
 from tests.memory_service import MODEL, MemoryService, finish, saying
 
-MESSAGES = [{"role": "user", "content": "Hi"}]
-TOOLS = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}]
+MESSAGES: Any = [{"role": "user", "content": "Hi"}]
+TOOLS: Any = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}]
 
 
 @pytest.fixture
@@ -67,12 +68,13 @@ def _with_logprobs(work: Work) -> Sequence[tuple[int, Delta]]:
 
 
 def test_a_chat(client: openai.OpenAI) -> None:
-    answer = client.chat.completions.create(model="tiny", messages=MESSAGES, n=2)  # type: ignore[call-overload]
+    answer = client.chat.completions.create(model="tiny", messages=MESSAGES, n=2)
     assert answer.model == MODEL
     assert answer.id.startswith("chatcmpl-")
     assert [choice.message.content for choice in answer.choices] == ["Hello there!"] * 2
     assert [choice.index for choice in answer.choices] == [0, 1]
     assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage is not None
     assert answer.usage.prompt_tokens == 7
     assert answer.usage.completion_tokens == 8
     assert answer.usage.total_tokens == 15
@@ -80,13 +82,13 @@ def test_a_chat(client: openai.OpenAI) -> None:
 
 def test_reasoning_and_tools_whole(client: openai.OpenAI, service: MemoryService) -> None:
     service.script = _thoughtful
-    answer = client.chat.completions.create(
+    answer: Any = client.chat.completions.create(
         model="tiny",
         messages=MESSAGES,
         tools=TOOLS,
         tool_choice={"type": "function", "function": {"name": "now"}},
         parallel_tool_calls=False,
-    )  # type: ignore[call-overload]
+    )
     message = answer.choices[0].message
     assert message.reasoning_content == "Let me see."
     assert message.content == 'Well "é"\n'
@@ -115,7 +117,7 @@ def test_reasoning_and_tools_streamed(client: openai.OpenAI, service: MemoryServ
         model="tiny",
         messages=MESSAGES,
         tools=TOOLS,
-        stream_options={"include_usage": True},  # type: ignore[arg-type]
+        stream_options={"include_usage": True},
     ) as stream:
         chunks = [event.chunk for event in stream if event.type == "chunk"]
         whole = stream.get_final_completion()
@@ -136,9 +138,9 @@ def test_reasoning_and_tools_streamed(client: openai.OpenAI, service: MemoryServ
 
 def test_logprobs_are_the_same_streamed_and_whole(client: openai.OpenAI, service: MemoryService) -> None:
     service.script = _with_logprobs
-    asked = {"model": "tiny", "messages": MESSAGES, "logprobs": True, "top_logprobs": 2}
-    whole = client.chat.completions.create(**asked).choices[0].logprobs.content  # type: ignore[call-overload]
-    chunks = list(client.chat.completions.create(**asked, stream=True))  # type: ignore[call-overload]
+    asked: Any = {"model": "tiny", "messages": MESSAGES, "logprobs": True, "top_logprobs": 2}
+    whole: Any = client.chat.completions.create(**asked).choices[0].logprobs.content
+    chunks: Any = list(client.chat.completions.create(**asked, stream=True))
     streamed = [
         token
         for chunk in chunks
@@ -203,7 +205,7 @@ def test_refusals(
     service.refusal = MlxkError(kind, "No.", retry_after=3)
     for stream in (False, True):
         with pytest.raises(expected) as caught:
-            client.chat.completions.create(model="tiny", messages=MESSAGES, stream=stream)  # type: ignore[call-overload]
+            client.chat.completions.create(model="tiny", messages=MESSAGES, stream=stream)
         assert caught.value.status_code == kind.http_status
         assert caught.value.code == kind.name.lower()
         assert caught.value.response.headers["retry-after"] == "3"
@@ -219,8 +221,8 @@ def test_a_wrong_key(client: openai.OpenAI) -> None:
 def test_a_failure_in_a_stream_is_raised(client: openai.OpenAI, service: MemoryService) -> None:
     service.script = lambda work: [(0, TextDelta("Hel"))]
     service.failure = MlxkError(ErrorKind.RUNTIME_LOST, "The model stopped.")
-    stream = client.chat.completions.create(model="tiny", messages=MESSAGES, stream=True)  # type: ignore[call-overload]
-    said = []
+    stream = client.chat.completions.create(model="tiny", messages=MESSAGES, stream=True)
+    said: list[str | None] = []
     with pytest.raises(openai.APIError, match="The model stopped"):
         said.extend(chunk.choices[0].delta.content for chunk in stream)
     assert said == ["", "Hel"]

@@ -97,7 +97,7 @@ def _text_or_number(value: object) -> Literal["#text", "#number"]:
 
 KeepAliveField: TypeAlias = Annotated[
     Annotated[str, Field(max_length=40), Tag("#text")]
-    | Annotated[float, Field(ge=-1, le=10**9), Tag("#number")],
+    | Annotated[float, Field(ge=-1, le=10**9 - 1), Tag("#number")],
     Discriminator(_text_or_number),
 ]
 

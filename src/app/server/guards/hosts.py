@@ -1,5 +1,6 @@
 """Only requests meant for this server: the Host header against DNS rebinding, Origin against other sites."""
 
+import ipaddress
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -22,11 +23,15 @@ class Hosts:
 
     Args:
         allowed: names besides the loopback ones, without a port; `*` for any.
+        any_address: any IP address is ours too.
         origins: web origins that may use the server.
     """
 
-    def __init__(self, app: ASGIApp, allowed: Sequence[str], origins: Sequence[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, allowed: Sequence[str], any_address: bool, origins: Sequence[str]
+    ) -> None:
         self._app = app
+        self._any_address = any_address
         self._any = "*" in allowed
         self._hosts = {_plain(name) for name in (*LOOPBACK_NAMES, *allowed)}
         self._origins = {origin.lower().rstrip("/") for origin in origins}
@@ -60,7 +65,8 @@ class Hosts:
 
     def _is_ours(self, host: str) -> bool:
         name, port = _split(host)
-        return port and (self._any or name in self._hosts)
+        ours = self._any or name in self._hosts or (self._any_address and _is_address(name))
+        return port and ours
 
     def _may_use(self, origin: str) -> bool:
         if "*" in self._origins or origin.lower() in self._origins:
@@ -70,6 +76,14 @@ class Hosts:
         except ValueError:
             return False
         return parts.scheme in ("http", "https") and not self._any and self._is_ours(parts.netloc)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(name: str) -> str:

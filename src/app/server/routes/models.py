@@ -53,11 +53,6 @@ def model_routes(service: Service) -> APIRouter:
         """List the models that can be asked."""
         return ModelList(data=[_card(model) for model in await service.models()])
 
-    @router.get("/v1/models/{model_id:path}", responses=answers(400, 401, 403, 404))
-    async def show_model(model_id: str) -> ModelCard:
-        """Show one model."""
-        return _card(await service.model(model_id))
-
     @router.post(
         "/v1/models/{model_id:path}/load",
         openapi_extra=reads(LoadBody, required=False),
@@ -71,6 +66,12 @@ def model_routes(service: Service) -> APIRouter:
     async def unload_model(model_id: str) -> ModelCard:
         """Drop a model; 503 while it is generating."""
         return _card(await service.unload(model_id))
+
+    # The last, as any path below fits it.
+    @router.get("/v1/models/{model_id:path}", responses=answers(400, 401, 403, 404))
+    async def show_model(model_id: str) -> ModelCard:
+        """Show one model."""
+        return _card(await service.model(model_id))
 
     return router
 
