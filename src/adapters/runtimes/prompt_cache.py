@@ -54,6 +54,10 @@ class PromptCache:
             self.clear()  # an interrupt in between may have left it inconsistent
             raise
 
+    def trim(self, max_bytes: int) -> None:
+        """Forget the least recently used sequences until no more than this many bytes are kept."""
+        self._entries.trim_to(n_bytes=max_bytes)
+
     def clear(self) -> None:
         """Forget everything."""
         self._entries = self._empty()

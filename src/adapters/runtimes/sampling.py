@@ -5,7 +5,7 @@ Here every request has its own, made from its seed.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 import mlx.core as mx
@@ -76,8 +76,40 @@ def _keep_top_k(logprobs: mx.array, top_k: int) -> mx.array:
 
 
 def logits_processors_for(sampling: Sampling) -> list[LogitsProcessor]:
-    """mlx-lm's penalties for one request; none when they would change nothing."""
-    if sampling.repetition_penalty == 1:
-        return []
-    processors: list[LogitsProcessor] = make_logits_processors(repetition_penalty=sampling.repetition_penalty)
+    """The penalties and biases of one request, fresh for each run; none when they would change nothing.
+
+    In this order: the repetition penalty, which is mlx-lm's (over the last 20 tokens, the prompt's among
+    them), then presence and frequency penalties over everything generated so far but not the prompt, as
+    OpenAI defines them (mlx-lm's look at 20 tokens of prompt and answer), then the biases.
+    """
+    processors: list[LogitsProcessor] = []
+    if sampling.repetition_penalty != 1:
+        processors.extend(make_logits_processors(repetition_penalty=sampling.repetition_penalty))
+    if sampling.presence_penalty or sampling.frequency_penalty:
+        processors.append(_GeneratedPenalty(sampling.presence_penalty, sampling.frequency_penalty))
+    if sampling.logit_bias:
+        processors.append(_bias(sampling.logit_bias))
     return processors
+
+
+class _GeneratedPenalty:
+    """Subtracts from the logits of generated tokens; it is called once per token, with all tokens so far."""
+
+    def __init__(self, presence: float, frequency: float) -> None:
+        self._presence = presence
+        self._frequency = frequency
+        self._counts: mx.array | None = None
+
+    def __call__(self, tokens: mx.array, logits: mx.array) -> mx.array:
+        if self._counts is None:  # the last token is the prompt's
+            self._counts = mx.zeros(logits.shape[-1])
+            return logits
+        self._counts = self._counts.at[tokens[-1:]].add(1)
+        penalty = self._presence * (self._counts > 0) + self._frequency * self._counts
+        return logits - penalty.astype(logits.dtype)
+
+
+def _bias(biases: Mapping[int, float]) -> LogitsProcessor:
+    tokens = mx.array(list(biases.keys()))
+    added = mx.array(list(biases.values()))
+    return lambda _, logits: logits.at[:, tokens].add(added.astype(logits.dtype))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MlxTextRuntime"]
 
 DEFAULT_PROMPT_CACHE_BYTES = 2 * 1024**3
+DEFAULT_BATCH = 8
 
 
 class MlxTextRuntime:
@@ -29,10 +30,14 @@ class MlxTextRuntime:
 
     Args:
         prompt_cache_bytes: how much of computed prompts each model keeps for later requests, in bytes.
+        max_batch: generations that run at once in each model; more wait.
     """
 
-    def __init__(self, *, prompt_cache_bytes: int = DEFAULT_PROMPT_CACHE_BYTES) -> None:
+    def __init__(
+        self, *, prompt_cache_bytes: int = DEFAULT_PROMPT_CACHE_BYTES, max_batch: int = DEFAULT_BATCH
+    ) -> None:
         self._prompt_cache_bytes = prompt_cache_bytes
+        self._max_batch = max_batch
 
     def load(self, path: Path) -> "TextEngine":
         """Load the model in a directory.
@@ -44,7 +49,9 @@ class MlxTextRuntime:
         with _quiet_libraries():
             from mlxk.adapters.runtimes.text_engine import TextEngine
 
-            return TextEngine(_load(path), prompt_cache_bytes=self._prompt_cache_bytes)
+            return TextEngine(
+                _load(path), prompt_cache_bytes=self._prompt_cache_bytes, max_batch=self._max_batch
+            )
 
 
 @contextlib.contextmanager

@@ -1,12 +1,12 @@
 """The text engine: requests in, typed deltas out, many at once, on mlx-lm's `BatchGenerator`.
 
-All calls must come from one thread. The command line takes `generate`; a server drives `submit`, `step`
-and `cancel` from the thread that owns the model. Requests join and leave the running batch at any step; a
-sequence that runs alone costs what it costs in `mlx_lm.stream_generate`.
+The command line takes `generate`; a server drives `submit`, `step` and `cancel` from the thread that owns
+the model, and may call `prepare` and `kv_bytes` from one more. Requests join and leave the running batch at
+any step; a sequence that runs alone costs what it costs in `mlx_lm.stream_generate`.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import NewType
 
@@ -15,16 +15,19 @@ import mlx.nn as nn
 from mlx_lm.generate import BatchGenerator, GenerationBatch, StopSequences, make_stop_sequences
 from mlx_lm.models.cache import make_prompt_cache
 
-from mlxk.adapters.runtimes.decoding import SequenceDecoder, TextDecoder, TokenText, channels_of, stop_machine
+from mlxk.adapters.runtimes.decoding import SequenceDecoder
+from mlxk.adapters.runtimes.grammars import GrammarMask
+from mlxk.adapters.runtimes.kv_sizes import measure
 from mlxk.adapters.runtimes.lean_step import make_lean
+from mlxk.adapters.runtimes.logprobs import RowLogprobs, logprobs_of
 from mlxk.adapters.runtimes.lone_cache import can_be_batched, can_be_merged, make_lone
+from mlxk.adapters.runtimes.preparing import PreparedText, Preparer
 from mlxk.adapters.runtimes.prompt_cache import PromptCache
-from mlxk.adapters.runtimes.prompts import PromptRenderer, RenderedPrompt
 from mlxk.adapters.runtimes.sampling import logits_processors_for, sampler_for
 from mlxk.adapters.runtimes.tokenizer import Tokenizer
 from mlxk.domain.errors import ErrorKind, MlxkError
-from mlxk.domain.generation import Delta, Finish, FinishReason, GenerationRequest, Usage
-from mlxk.domain.tokens import completion_limit
+from mlxk.domain.generation import Delta, Finish, FinishReason, GenerationRequest, LogprobDelta, Usage
+from mlxk.domain.ports import Prepared
 
 __all__ = ["Handle", "LoadedModel", "TextEngine"]
 
@@ -34,8 +37,6 @@ Handle = NewType("Handle", int)
 PREFILL_ON_CPU, PREFILL_ON_GPU = 16, 2048
 """Prompt tokens computed at once: an interrupt waits for one such step. A CPU gains nothing from longer
 ones, a GPU does (the default of mlx-lm)."""
-
-DEFAULT_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +60,22 @@ class _Sequence:
     """One generation on its way."""
 
     handle: Handle
-    request: GenerationRequest
-    prompt: RenderedPrompt
-    limit: int
+    prepared: PreparedText
     decoder: SequenceDecoder
+    grammar: GrammarMask | None = None
     uid: int | None = None
     cached: int = 0
     generated: int = 0
 
     def usage(self) -> Usage:
-        return Usage(len(self.prompt.tokens), self.generated, self.cached)
+        return Usage(self.prepared.prompt_tokens, self.generated, self.cached)
 
 
 @dataclass(slots=True)
 class _Sequences:
     """The generations that have not finished, by handle and, once in the batch, by mlx-lm's uid."""
 
-    by_handle: dict[Handle, _Sequence] = field(default_factory=dict)
+    by_handle: dict[int, _Sequence] = field(default_factory=dict)
     by_uid: dict[int, _Sequence] = field(default_factory=dict)
     waiting: deque[_Sequence] = field(default_factory=deque)
 
@@ -88,7 +88,7 @@ class _Sequences:
 
 
 class TextEngine:
-    """A loaded text model that generates (the port `TextModel`, and what a server needs beyond it).
+    """A loaded text model that generates (the port `BatchingTextModel`).
 
     Args:
         loaded: the model.
@@ -102,19 +102,26 @@ class TextEngine:
         loaded: LoadedModel,
         *,
         prompt_cache_bytes: int,
-        max_batch: int = DEFAULT_BATCH,
+        max_batch: int,
         prefill_step: int | None = None,
     ) -> None:
         self._loaded: LoadedModel | None = loaded
         self._context_length = loaded.context_length
         self._has_chat_template = bool(loaded.tokenizer.has_chat_template)
-        self._renderer: PromptRenderer | None = PromptRenderer(loaded.tokenizer, loaded.family)
         self._stop_sequences: StopSequences = make_stop_sequences(loaded.tokenizer)
         self._prompt_cache = PromptCache(prompt_cache_bytes if can_be_merged(loaded.model) else 0)
         self._max_batch = max_batch if can_be_batched(loaded.model) else 1
         on_cpu = mx.default_device() == mx.Device(mx.cpu)
         self._prefill_step = prefill_step or (PREFILL_ON_CPU if on_cpu else PREFILL_ON_GPU)
+        self._sizes = measure(loaded.model, self._prefill_step)
+        self._preparer: Preparer | None = Preparer(
+            loaded.tokenizer,
+            loaded.family,
+            context_length=loaded.context_length,
+            vocabulary=self._sizes.vocabulary,
+        )
         self._generator: BatchGenerator | None = None
+        self._tops: dict[int, int] = {}
         self._sequences = _Sequences()
         self._inboxes: dict[Handle, deque[Delta]] = {}
         self._outbox: list[tuple[Handle, Delta]] = []
@@ -136,6 +143,16 @@ class TextEngine:
         return self._prompt_cache.nbytes
 
     @property
+    def running_nbytes(self) -> int:
+        """Bytes of the caches of the generations in progress."""
+        return 0 if self._generator is None else int(self._generator.prompt_cache_nbytes)
+
+    @property
+    def max_batch(self) -> int:
+        """Generations that run at once; 1 for families that cannot be batched."""
+        return self._max_batch
+
+    @property
     def active(self) -> int:
         """Generations that have not finished, those that wait for a place in the batch among them."""
         return len(self._sequences.by_handle)
@@ -146,17 +163,49 @@ class TextEngine:
         Raises:
             InvalidInput: the chat template refuses the conversation.
         """
-        return len(self._open_renderer().render(request).tokens)
+        return self._open_preparer().count_prompt_tokens(request)
 
-    def submit(self, request: GenerationRequest) -> Handle:
-        """Accept a generation; `step` works on it.
+    def kv_bytes(self, tokens: int) -> int:
+        """Bytes that the caches of one generation take once they hold this many tokens.
+
+        See `ModelSizes.kv_bytes` for how exact it is.
+        """
+        return self._sizes.kv_bytes(tokens)
+
+    def trim_prompt_cache(self, max_bytes: int) -> None:
+        """Forget the least recently used computed prompts until no more than this many bytes are kept."""
+        self._prompt_cache.trim(max_bytes)
+        mx.clear_cache()
+
+    def prepare(self, request: GenerationRequest, *, default_limit: int | None) -> PreparedText:
+        """Render and check a request, without the model.
+
+        Args:
+            default_limit: most tokens to generate when the request does not say; None leaves it to the
+                context.
 
         Raises:
-            InvalidInput: the prompt cannot be rendered or does not fit the context.
+            InvalidInput: the prompt cannot be rendered or does not fit the context, or a biased token is
+                not in the vocabulary.
             MlxkError: (`NOT_IMPLEMENTED`) tools for a model that cannot call any; (`OPERATION`) the
                 model was closed.
         """
-        return self._enqueue(self._prepare(request))
+        return self._open_preparer().prepare(request, default_limit)
+
+    def submit(self, prepared: Prepared) -> Handle:
+        """Accept a generation that this model prepared; `step` works on it.
+
+        Raises:
+            MlxkError: (`OPERATION`) the model was closed.
+        """
+        assert isinstance(prepared, PreparedText)
+        decoder = self._open_preparer().decoder(prepared)
+        self._last_handle += 1
+        grammar = prepared.grammar.mask() if prepared.grammar else None
+        sequence = _Sequence(Handle(self._last_handle), prepared, decoder, grammar)
+        self._sequences.by_handle[sequence.handle] = sequence
+        self._sequences.waiting.append(sequence)
+        return sequence.handle
 
     def step(self) -> list[tuple[Handle, Delta]]:
         """Compute one token of every running sequence, or one piece of prompt, and give what came of it.
@@ -168,7 +217,7 @@ class TextEngine:
         deltas, self._outbox = self._outbox, []
         return deltas
 
-    def cancel(self, handle: Handle) -> Finish | None:
+    def cancel(self, handle: int) -> Finish | None:
         """Stop a generation now; its last delta, or None when it had finished (or never was)."""
         sequence = self._sequences.by_handle.get(handle)
         if sequence is None:
@@ -181,27 +230,26 @@ class TextEngine:
         self._outbox = [(owner, delta) for owner, delta in self._outbox if owner != handle]
         return Finish(FinishReason.CANCELLED, sequence.usage())
 
-    def generate(self, request: GenerationRequest) -> Iterator[Delta]:
+    def generate(self, request: GenerationRequest) -> Generator[Delta, None, None]:
         """Generate one answer, delta by delta, ending with a `Finish`.
 
         The request is checked at once, the work begins with the first delta. Closing the iterator early,
         or an interrupt (Ctrl-C) at any point, stops within one token and leaves the engine clean.
 
         Raises:
-            InvalidInput: the prompt cannot be rendered or does not fit the context.
-            MlxkError: as `submit` and `step`.
+            MlxkError: as `prepare` and `step`.
         """
-        return self._deltas(self._prepare(request))
+        return self._deltas(self.prepare(request, default_limit=None))
 
     def close(self) -> None:
         """Free the model. Safe to call twice; generations in progress are gone."""
         self._reset()
         self._prompt_cache.clear()
-        self._loaded = self._renderer = None
+        self._loaded = self._preparer = None
         mx.clear_cache()
 
-    def _deltas(self, sequence: _Sequence) -> Iterator[Delta]:
-        handle = self._enqueue(sequence)
+    def _deltas(self, prepared: PreparedText) -> Generator[Delta, None, None]:
+        handle = self.submit(prepared)
         inbox = self._inboxes[handle] = deque()
         try:
             while True:
@@ -219,26 +267,10 @@ class TextEngine:
             self._inboxes.pop(handle, None)
             self.cancel(handle)
 
-    def _open_renderer(self) -> PromptRenderer:
-        if self._renderer is None:
+    def _open_preparer(self) -> Preparer:
+        if self._preparer is None:
             raise MlxkError(ErrorKind.OPERATION, "The model was closed.")
-        return self._renderer
-
-    def _prepare(self, request: GenerationRequest) -> _Sequence:
-        prompt = self._open_renderer().render(request)
-        limit = completion_limit(len(prompt.tokens), self._context_length, requested=request.max_tokens)
-        assert self._loaded is not None
-        tokenizer = self._loaded.tokenizer
-        channels = channels_of(tokenizer, prompt.tools, initial=prompt.initial)
-        text = TokenText(tokenizer.detokenizer, len(tokenizer))
-        decoder = SequenceDecoder(text, TextDecoder(channels, stop_machine(request.stop)))
-        self._last_handle += 1
-        return _Sequence(Handle(self._last_handle), request, prompt, limit, decoder)
-
-    def _enqueue(self, sequence: _Sequence) -> Handle:
-        self._sequences.by_handle[sequence.handle] = sequence
-        self._sequences.waiting.append(sequence)
-        return sequence.handle
+        return self._preparer
 
     def _advance(self) -> None:
         """One step of the generator; its deltas go to their iterators' inboxes, or to the outbox."""
@@ -275,44 +307,65 @@ class TextEngine:
     def _insert(self, sequence: _Sequence) -> int:
         assert self._loaded is not None
         if self._generator is None:
+            self._tops = {}
             self._generator = make_lean(
                 BatchGenerator(
                     self._loaded.model,
                     completion_batch_size=self._max_batch,
                     prefill_batch_size=self._max_batch,
                     prefill_step_size=self._prefill_step,
-                )
+                ),
+                self._tops,
             )
-        tokens = sequence.prompt.tokens
+        tokens, sampling = sequence.prepared.prompt.tokens, sequence.prepared.request.sampling
         caches, sequence.cached = self._prompt_cache.fetch(tokens)
         if caches is None:
             caches = make_prompt_cache(self._loaded.model)
         if not self._sequences.by_uid:
             make_lone(caches)
+        processors = logits_processors_for(sampling)
+        if sequence.grammar is not None:
+            processors.append(sequence.grammar)
         (uid,) = self._generator.insert(
             [tokens[sequence.cached :]],
-            [sequence.limit],
+            [sequence.prepared.max_tokens],
             caches=[caches],
             all_tokens=[tokens[: sequence.cached]],
-            samplers=[sampler_for(sequence.request.sampling)],
-            logits_processors=[logits_processors_for(sequence.request.sampling)],
+            samplers=[sampler_for(sampling)],
+            logits_processors=[processors],
             stop_sequences=[self._stop_sequences],
         )
+        top = sequence.prepared.request.top_logprobs
+        if top is not None:
+            self._tops[uid] = top
         return int(uid)
 
     def _take(self, sequence: _Sequence, response: GenerationBatch.Response) -> list[Delta]:
         """The deltas of one more token. The end token counts, but has no text."""
         sequence.generated += 1
         ended = response.finish_reason == "stop"
-        deltas = [] if ended else sequence.decoder.add(response.token)
+        deltas = [] if ended else sequence.decoder.add(response.token, self._logprob(response))
         if response.finish_reason is None and not sequence.decoder.stopped:
             return deltas
         self._finish(sequence, response)
         deltas.extend(sequence.decoder.end())
-        return [*deltas, Finish(sequence.decoder.reason(ended=ended), sequence.usage())]
+        if sequence.grammar is not None and sequence.grammar.gave_up:
+            ended = False  # the end token came too early: the answer is cut off
+        reason = sequence.decoder.reason(ended=ended)
+        return [*deltas, Finish(reason, sequence.usage(), sequence.decoder.stopped_by)]
+
+    def _logprob(self, response: GenerationBatch.Response) -> LogprobDelta | None:
+        top = self._tops.get(response.uid)
+        if top is None:
+            return None
+        row = response.logprobs
+        if not isinstance(row, RowLogprobs):  # of a first token, which mlx-lm computes
+            row = logprobs_of(row, mx.array([response.token]), top)
+        return self._open_preparer().names.delta(response.token, row)
 
     def _finish(self, sequence: _Sequence, response: GenerationBatch.Response) -> None:
         """Take a finished sequence out of the batch and keep what was computed for it."""
+        self._tops.pop(response.uid, None)
         caches, tokens = response.prompt_cache, response.all_tokens
         if response.finish_reason is None:  # a stop text: the batch does not know yet
             assert self._generator is not None
@@ -323,6 +376,7 @@ class TextEngine:
     def _remove(self, sequence: _Sequence) -> None:
         self._sequences.drop(sequence)
         if sequence.uid is not None and self._generator is not None:
+            self._tops.pop(sequence.uid, None)
             self._generator.remove([sequence.uid])
 
     def _reset(self) -> None:
@@ -332,6 +386,7 @@ class TextEngine:
         self._outbox = []
         if generator is not None:
             generator.close()
+            mx.clear_cache()
 
 
 def _failure(error: RuntimeError) -> MlxkError:

@@ -39,6 +39,11 @@ def ask(engine: TextEngine, request: GenerationRequest) -> Answer:
     return collect(list(engine.generate(request)))
 
 
+def submit(engine: TextEngine, request: GenerationRequest) -> Handle:
+    """Prepare a request and hand it in."""
+    return engine.submit(engine.prepare(request, default_limit=None))
+
+
 def run_all(engine: TextEngine) -> dict[Handle, list[Delta]]:
     """Step until every submitted generation has finished."""
     seen: dict[Handle, list[Delta]] = {}

@@ -15,7 +15,7 @@ from mlxk.domain.generation import (
     ToolCallDelta,
     collect,
 )
-from tests.contract.runtimes.asking import TOOLS, ask, chat, raw, run_all
+from tests.contract.runtimes.asking import TOOLS, ask, chat, raw, run_all, submit
 from tests.contract.runtimes.conftest import FAMILIES, Load
 
 PLAIN = {
@@ -115,7 +115,7 @@ def test_streamed_equals_collected_in_every_family(load: Load, family: str) -> N
     request = chat("Say hello.", thinking=None, sampling=Sampling(seed=7), max_tokens=40)
     streamed = load(family).generate(request)
     engine = load(family)
-    engine.submit(request)
+    submit(engine, request)
     (whole,) = run_all(engine).values()
     answer = collect(list(streamed))
     assert answer.text == collect(whole).text

@@ -17,7 +17,7 @@ from mlxk.domain.generation import (
     Sampling,
     collect,
 )
-from tests.contract.runtimes.asking import TOOLS, ask, chat, raw, run_all
+from tests.contract.runtimes.asking import TOOLS, ask, chat, raw, run_all, submit
 from tests.contract.runtimes.conftest import FAMILIES, Load
 
 REQUESTS = (
@@ -47,7 +47,7 @@ def said(answer: Answer) -> tuple[object, ...]:
 def test_requests_that_run_together_get_what_they_get_alone(load: Load) -> None:
     alone = [said(ask(load("overfitted"), request)) for request in REQUESTS]
     engine = load("overfitted")
-    handles = [engine.submit(request) for request in REQUESTS]
+    handles = [submit(engine, request) for request in REQUESTS]
     seen = run_all(engine)
     assert [said(collect(seen[handle])) for handle in handles] == alone
 
@@ -58,7 +58,7 @@ def test_requests_join_and_leave_a_running_batch(load: Load) -> None:
     seen: dict[int, list[Delta]] = {}
     handles = []
     for request in REQUESTS:
-        handles.append(engine.submit(request))
+        handles.append(submit(engine, request))
         for handle, delta in itertools.chain.from_iterable(engine.step() for _ in range(3)):
             seen.setdefault(handle, []).append(delta)
     for handle, deltas in run_all(engine).items():
@@ -71,14 +71,14 @@ def test_every_family_serves_several_requests(load: Load, family: str) -> None:
     requests = [raw(text, max_tokens=6) for text in ("one", "one two three four", "the quick brown")]
     alone = [ask(load(family), request) for request in requests]
     engine = load(family)
-    handles = [engine.submit(request) for request in requests]
+    handles = [submit(engine, request) for request in requests]
     seen = run_all(engine)
     assert [collect(seen[handle]).finish for handle in handles] == [answer.finish for answer in alone]
 
 
 def test_more_requests_than_places_wait_their_turn(load: Load) -> None:
     engine = load("overfitted")
-    handles = [engine.submit(chat("Say hello.")) for _ in range(20)]
+    handles = [submit(engine, chat("Say hello.")) for _ in range(20)]
     assert engine.active == 20
     seen = run_all(engine)
     assert {collect(seen[handle]).text for handle in handles} == {"Hello, world!"}
@@ -100,7 +100,7 @@ def test_closing_early_leaves_the_engine_clean(load: Load, taken: int) -> None:
     engine = load("overfitted")
     deltas = engine.generate(chat("Count."))
     list(itertools.islice(deltas, taken))
-    deltas.close()  # type: ignore[attr-defined]
+    deltas.close()
     assert engine.active == 0
     assert said(ask(engine, chat("Count."))) == fresh
 
@@ -166,7 +166,7 @@ def test_a_failure_of_the_model_is_one_sentence_and_the_engine_goes_on(overfitte
 
 def test_cancel_in_every_stage(overfitted: TextEngine) -> None:
     for steps in range(5):
-        running, kept = overfitted.submit(chat("Count.")), overfitted.submit(chat("Greet me in Chinese."))
+        running, kept = submit(overfitted, chat("Count.")), submit(overfitted, chat("Greet me in Chinese."))
         seen = [pair for _ in range(steps) for pair in overfitted.step()]
         finish = overfitted.cancel(running)
         assert finish is not None
@@ -241,7 +241,7 @@ def test_the_same_seed_gives_the_same_answer(load: Load) -> None:
 def test_seeds_do_not_depend_on_the_rest_of_the_batch(load: Load) -> None:
     engine = load("llama", prompt_cache_bytes=0)
     alone = ask(engine, warm(1)).text
-    handles = [engine.submit(warm(seed)) for seed in (3, 1, 1, None)]
+    handles = [submit(engine, warm(seed)) for seed in (3, 1, 1, None)]
     seen = run_all(engine)
     assert [collect(seen[handle]).text for handle in handles[1:3]] == [alone, alone]
 
@@ -301,7 +301,7 @@ def test_a_prompt_longer_than_the_context_is_refused_before_any_work(load: Load)
     request = raw("one two three " * 300)
     tokens = engine.count_prompt_tokens(request)
     assert tokens > 512
-    for refuse in (engine.generate, engine.submit):
+    for refuse in (engine.generate, lambda request: submit(engine, request)):
         with pytest.raises(InvalidInput, match=rf"{tokens}.*512"):
             refuse(request)
     assert engine.active == 0
@@ -313,9 +313,9 @@ def test_a_prompt_of_several_prefill_steps(load: Load) -> None:
     request = raw("one two three four five six " * 12, max_tokens=6)
     loaded = load("llama")._loaded
     assert loaded is not None
-    engine = TextEngine(loaded, prompt_cache_bytes=0, prefill_step=16)
+    engine = TextEngine(loaded, prompt_cache_bytes=0, max_batch=8, prefill_step=16)
     assert ask(engine, request).text == ask(load("llama"), request).text
-    handle = engine.submit(request)
+    handle = submit(engine, request)
     assert engine.step() == []  # the first piece of the prompt: one may cancel between pieces
     assert engine.cancel(handle) is not None
     assert engine.active == 0

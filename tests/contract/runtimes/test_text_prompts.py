@@ -10,10 +10,9 @@ from tests.contract.runtimes.conftest import FAMILIES, Load
 
 
 def prompt(engine: TextEngine, *messages: Message, **settings: object) -> str:
-    assert engine._renderer is not None
     assert engine._loaded is not None
     request = GenerationRequest(messages, GREEDY, **settings)  # type: ignore[arg-type]
-    return engine._loaded.tokenizer.decode(engine._renderer.render(request).tokens)
+    return engine._loaded.tokenizer.decode(engine.prepare(request, default_limit=None).prompt.tokens)
 
 
 def test_a_conversation_goes_through_the_template(overfitted: TextEngine) -> None:
