@@ -97,8 +97,10 @@ def test_a_client_that_leaves_the_queue_is_forgotten() -> None:
     async def run() -> None:
         async with rig(max_batch=1) as r:
             r.faults.gate = threading.Event()
-            tasks = [asyncio.create_task(ask(r.service, work(says("a")))) for _ in range(4)]
-            await until(lambda: r.service.state().active == 2 and r.service.state().waiting == 2)
+            tasks = [asyncio.create_task(ask(r.service, work(says("a")))) for _ in range(2)]
+            await until(lambda: r.service.state().active == 2)
+            tasks += [asyncio.create_task(ask(r.service, work(says("a")))) for _ in range(2)]
+            await until(lambda: r.service.state().waiting == 2)
             for task in tasks[1:]:
                 task.cancel()
             await asyncio.wait(tasks[1:])

@@ -20,11 +20,14 @@ async def lost(task: "asyncio.Task[object]") -> MlxkError:
 
 async def block(r: Rig, others: int) -> "list[asyncio.Task[object]]":
     """A generation that blocks the thread in a step, and more that run or wait besides."""
-    words = [f"a {BLOCK} b", *["a b c d"] * others]
-    tasks: list[asyncio.Task[object]] = [
-        asyncio.create_task(ask(r.service, work(says(w, max_tokens=9)))) for w in words
-    ]
+
+    def start(words: str) -> "asyncio.Task[object]":
+        return asyncio.create_task(ask(r.service, work(says(words, max_tokens=9))))
+
+    tasks = [start(f"a {BLOCK} b")]
     await until(r.faults.blocked.is_set)
+    tasks += [start("a b c d") for _ in range(others)]
+    await until(lambda: r.service.state().active + r.service.state().waiting == 1 + others)
     return tasks
 
 

@@ -66,9 +66,13 @@ def test_the_youngest_generation_ends_when_the_running_ones_outgrow_the_budget()
     async def run() -> None:
         async with rig(memory_budget=room(9100), max_tokens=8000, context_length=9000) as r:
             r.faults.pause_at = 2000
-            older, younger = (asyncio.create_task(ask(r.service, work(says("w " * 4000)))) for _ in range(2))
-            await until(r.faults.paused.is_set)
+            r.faults.gate = threading.Event()
+            older = asyncio.create_task(ask(r.service, work(says("w " * 4000))))
+            await until(lambda: r.service.state().active == 1)
+            younger = asyncio.create_task(ask(r.service, work(says("w " * 4000))))
             await until(lambda: r.service.state().active == 2)
+            r.faults.gate.set()
+            await until(r.faults.paused.is_set)
             r.service.check()
             r.faults.resume.set()
             assert (await older)[0].finish.usage.completion_tokens == 4000
