@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 class TextService:
-    """Answers text work on this machine. Made and used on one running event loop.
+    """Answers text work on this machine. Used on one event loop.
 
     Args:
         catalog: which models there are.
