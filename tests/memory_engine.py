@@ -20,6 +20,7 @@ from mlxk.domain.generation import (
     TextDelta,
     Usage,
 )
+from mlxk.domain.ports import Prepared
 from mlxk.domain.tokens import completion_limit
 
 __all__ = ["BLOCK", "DIE", "FAIL", "KV_BYTES", "Faults", "MemoryEngine", "MemoryEngineRuntime", "says"]
@@ -37,11 +38,16 @@ class Faults:
 
     Attributes:
         blocked: set when a step blocks; it goes on when `release` is set.
+        gate: each step waits for it.
+        pause_at: the step that sets `paused` and goes on when `resume` is set.
     """
 
     blocked: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event | None = None
+    pause_at: int | None = None
+    paused: threading.Event = field(default_factory=threading.Event)
+    resume: threading.Event = field(default_factory=threading.Event)
     close_fails: bool = False
 
 
@@ -88,6 +94,7 @@ class MemoryEngine:
         self._waiting: deque[int] = deque()
         self._cached: deque[int] = deque()
         self._last = 0
+        self._steps = 0
         self._thread = threading.get_ident()
         self.closed = False
         self.most_at_once = 0
@@ -135,8 +142,9 @@ class MemoryEngine:
         )
         return PreparedWords(words, limit)
 
-    def submit(self, prepared: PreparedWords) -> int:
+    def submit(self, prepared: Prepared) -> int:
         self._check()
+        assert isinstance(prepared, PreparedWords)
         self._last += 1
         self._running[self._last] = _Running(prepared)
         self._waiting.append(self._last)
@@ -148,8 +156,7 @@ class MemoryEngine:
             self._waiting.popleft()
         now = [handle for handle in self._running if handle not in self._waiting]
         self.most_at_once = max(self.most_at_once, len(now))
-        if self._faults.gate is not None:
-            self._faults.gate.wait(60)
+        self._pause()
         deltas: list[tuple[int, Delta]] = []
         for handle in now:
             deltas.extend((handle, delta) for delta in self._say(handle))
@@ -194,6 +201,15 @@ class MemoryEngine:
         if self.closed:
             raise MlxkError(ErrorKind.OPERATION, "The model was closed.")
 
+    def _pause(self) -> None:
+        faults = self._faults
+        self._steps += 1
+        if faults.gate is not None:
+            faults.gate.wait(60)
+        if self._steps == faults.pause_at:
+            faults.paused.set()
+            faults.resume.wait(60)
+
     def _say(self, handle: int) -> list[Delta]:
         running = self._running[handle]
         words, limit = running.prepared.words, running.prepared.max_tokens
@@ -232,7 +248,7 @@ class MemoryEngineRuntime:
     """
 
     make: Callable[[], MemoryEngine] = MemoryEngine
-    before: Callable[[Path], None] | None = None
+    before: Callable[[Path], object] | None = None
     loaded: list[tuple[str, MemoryEngine]] = field(default_factory=list)
 
     def load(self, path: Path) -> MemoryEngine:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from mlxk.app.server.generations import Generation
 from mlxk.app.server.pool import Entry, WarmPool
-from mlxk.app.server.runtime_thread import Generation, RuntimeLife
+from mlxk.app.server.runtime_thread import RuntimeLife
 from mlxk.domain.admission import Admission, MemoryUse, Need, admit, cache_room, is_overgrown
 from mlxk.domain.errors import ErrorKind, MlxkError
 
@@ -80,13 +81,23 @@ class Admissions:
                 return
 
     def relieve(self) -> None:
-        """Let prompt caches go when the budget is full, and the youngest generation when it must be."""
+        """Free memory that running generations have grown into.
+
+        Prompt caches go first, then idle models, and the youngest generation when those were not enough.
+        """
         use = self._use()
-        if use.caches and cache_room(use) < use.caches:
+        if use.caches > max(0, cache_room(use)):
             self._pool.trim_caches(cache_room(use))
+        if use.idle and cache_room(use) < 0:
+            self._pool.evict_idle()
+        elif is_overgrown(use):
+            self._shed(use)
+
+    def _shed(self, use: MemoryUse) -> None:
         running = [(entry, each) for entry in self._pool.entries for each in entry.runtime.generations]
-        if len(running) > 1 and is_overgrown(use):
-            entry, youngest = max(running, key=lambda pair: pair[1].number)
+        heard = [(entry, generation) for entry, generation in running if not generation.silent]
+        if heard:
+            entry, youngest = max(heard, key=lambda pair: pair[1].number)
             log.warning("generation_shed", model=entry.model.name, running_bytes=use.running)
             youngest.stream.fail(_outgrown())
             entry.runtime.cancel(youngest)
@@ -107,10 +118,15 @@ class Admissions:
                 self._pool.evict_idle()
                 return False
             case Admission.WAIT:
-                if use.running or self._clock() - waiting.since < self._patience:
-                    return False
-                self._refuse(waiting, _no_memory(waiting.entry.model.name))
+                if self._is_futile(waiting, use):
+                    self._refuse(waiting, _no_memory(waiting.entry.model.name))
+                return False  # also then: what it held is free only when its client has heard
         return True
+
+    def _is_futile(self, waiting: _Waiting, use: MemoryUse) -> bool:
+        """Whether nothing will free memory: models that only wait hold it, for each other perhaps."""
+        waited = self._clock() - waiting.since
+        return not use.running and not self._pool.is_closing and waited >= self._patience
 
     def _begin(self, waiting: _Waiting) -> None:
         self._waiting.remove(waiting)

@@ -29,6 +29,9 @@ __all__ = ["Entry", "PooledModel", "WarmPool"]
 
 _RETRY_AFTER = 5
 
+_TURN = 0.25
+"""The part of the longest wait after which a model that waits for room keeps younger requests back."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -71,6 +74,14 @@ class Entry:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wish:
+    """Somebody waits for a model since then."""
+
+    key: ModelKey
+    since: float
+
+
 class WarmPool:
     """The models in memory.
 
@@ -100,6 +111,7 @@ class WarmPool:
         self._changes = changes
         self._entries: dict[ModelKey, Entry] = {}
         self._leaving: list[Entry] = []
+        self._wishes: list[_Wish] = []
         self._lost: dict[ModelKey, str] = {}
         self._stopping: MlxkError | None = None
 
@@ -122,6 +134,11 @@ class WarmPool:
     def leaving(self) -> Sequence[Entry]:
         """Models that are being closed, and lost ones whose thread has not come back: still in memory."""
         return tuple(self._leaving)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether a model is being closed whose thread is well."""
+        return any(entry.runtime.failure is None for entry in self._leaving)
 
     @property
     def leaving_bytes(self) -> int:
@@ -147,15 +164,17 @@ class WarmPool:
                 (`SERVER_SHUTDOWN`) the pool takes no more; (`RUNTIME_LOST`) its load got stuck; what
                 loading raises.
         """
-        deadline = self._clock() + self._load_wait
-        while True:
-            self._refuse_when_stopping()
-            entry = self._entries.get(model.key) or self._load(model)
-            if entry is not None:
-                return await self._pinned(entry, keep_alive)
-            if self._clock() >= deadline:
-                raise _busy(model.name, self._load_wait)
-            await self._changes.wait()
+        asked = self._clock()
+        wish = _Wish(model.key, asked)
+        self._wishes.append(wish)
+        try:
+            while (entry := self._granted(model, asked)) is None:
+                if self._clock() - asked >= self._load_wait:
+                    raise _busy(model.name, self._load_wait)
+                await self._changes.wait()
+        finally:
+            self._wishes.remove(wish)
+        return await self._pinned(entry, keep_alive)
 
     def pin(self, entry: Entry) -> None:
         """Keep a model until it is released as often."""
@@ -235,6 +254,21 @@ class WarmPool:
     def _warm(self) -> list[WarmModel]:
         return [entry.as_warm() for entry in self._entries.values()]
 
+    def _granted(self, model: PooledModel, asked: float) -> Entry | None:
+        """The entry of a model, its load begun if there is room; None for now where others go first."""
+        self._refuse_when_stopping()
+        if any(self._goes_first(wish, model.key, asked) for wish in self._wishes):
+            return None
+        return self._entries.get(model.key) or self._load(model)
+
+    def _goes_first(self, wish: "_Wish", key: ModelKey, asked: float) -> bool:
+        """Whether a wish for another model is so old that its turn comes before younger ones.
+
+        Else a model with a steady stream of requests would never be idle, and no other could be loaded.
+        """
+        waited = self._clock() - wish.since
+        return wish.key != key and wish.since < asked and waited >= self._load_wait * _TURN
+
     def _load(self, model: PooledModel) -> Entry | None:
         """Begin to load a model, or make room for it; None while there is none yet."""
         running = sum(entry.runtime.stats.running_bytes for entry in self._all())
@@ -260,9 +294,9 @@ class WarmPool:
             lambda: self._heard(entry),
         )
         entry = Entry(model, runtime, self._keep_alive, self._clock())
-        self._entries[model.key] = entry
         log.info("model_loading", model=model.name, nbytes=model.nbytes)
         runtime.start()
+        self._entries[model.key] = entry
         return entry
 
     async def _pinned(self, entry: Entry, keep_alive: KeepAlive | None) -> Entry:
@@ -293,6 +327,8 @@ class WarmPool:
         if entry in self._leaving:
             self._leaving.remove(entry)
             log.info("model_closed", model=entry.model.name)
+            return
+        if self._entries.get(entry.model.key) is not entry:
             return
         del self._entries[entry.model.key]
         failure = entry.runtime.failure

@@ -16,14 +16,14 @@ from typing import TypeAlias
 
 import structlog
 
-from mlxk.app.server.answer_stream import AnswerStream
+from mlxk.app.server.generations import Generation, PreparedWork
 from mlxk.app.server.prompt_thread import PromptThread
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import Delta, Finish, GenerationRequest
-from mlxk.domain.ports import BatchingTextModel, Prepared
+from mlxk.domain.ports import BatchingTextModel
 from mlxk.domain.watch import Beat, Phase, Vital, judge
 
-__all__ = ["Generation", "PreparedWork", "RuntimeLife", "RuntimeStats", "RuntimeThread"]
+__all__ = ["RuntimeLife", "RuntimeStats", "RuntimeThread"]
 
 _STEPS_BETWEEN_STATS = 16
 
@@ -45,41 +45,6 @@ class RuntimeStats:
 
     prompt_cache_bytes: int = 0
     running_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedWork:
-    """A request that was rendered, with the bytes that its caches take after so many tokens.
-
-    Attributes:
-        begin_bytes: with its prompt and the first stretch of its answer.
-        whole_bytes: with the longest answer it may have.
-    """
-
-    prepared: Prepared
-    begin_bytes: int
-    whole_bytes: int
-
-
-@dataclass(eq=False, slots=True)
-class Generation:
-    """One choice of a client's work, from its admission on.
-
-    Attributes:
-        number: counts all generations of a service, in the order of their arrival.
-        handle: the model's name for it; belongs to the runtime thread.
-        ended: whether the model has nothing to do with it any more; belongs to the event loop.
-        on_end: called once, then.
-    """
-
-    stream: AnswerStream
-    choice: int
-    work: PreparedWork
-    number: int
-    on_end: Callable[["Generation"], None]
-    handle: int | None = None
-    silent: bool = False
-    ended: bool = False
 
 
 _Event: TypeAlias = "tuple[Generation, Delta | MlxkError | None]"
@@ -211,6 +176,7 @@ class RuntimeThread:
     def give_up(self, error: MlxkError) -> None:
         """Fail everything that waits for this thread; it ends by itself when it comes back, if ever."""
         self.failure = self.failure or error
+        self._prompts.close(error)
         self.close()
         for generation in list(self.generations):
             generation.stream.fail(error)
@@ -356,6 +322,8 @@ class RuntimeThread:
         state.steps += 1
         if changed or state.steps % _STEPS_BETWEEN_STATS == 0:
             self._measure(model)
+        if not state.running:
+            self.beat = Beat(Phase.IDLE, self._clock())
         if events:
             self._send(events)
 

@@ -14,9 +14,10 @@ from mlxk.app.server.admitting import Admissions
 from mlxk.app.server.answer_stream import AnswerStream
 from mlxk.app.server.changes import Changes
 from mlxk.app.server.directory import KnownModel, ModelDirectory
+from mlxk.app.server.generations import Generation, PreparedWork
 from mlxk.app.server.limits import ServiceLimits
-from mlxk.app.server.pool import Entry, WarmPool
-from mlxk.app.server.runtime_thread import Generation, PreparedWork, RuntimeLife
+from mlxk.app.server.pool import Entry, PooledModel, WarmPool
+from mlxk.app.server.runtime_thread import RuntimeLife
 from mlxk.app.server.watchdog import Watchdog
 from mlxk.app.server.work import LoadedModelState, ServedModel, ServerState, Work
 from mlxk.domain.admission import check_queue, reserved_tokens
@@ -37,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 class TextService:
-    """Answers text work on this machine. Made and used on one running event loop.
+    """Answers text work on this machine. Used on one event loop.
 
     Args:
         catalog: which models there are.
@@ -213,15 +214,20 @@ class TextService:
 
     async def _acquire(self, name: str, keep_alive: KeepAlive | None, place: "_Place") -> Entry:
         known = await self._directory.find(name)
-        entry = await self._pool.acquire(await self._directory.loadable(known), keep_alive)
+        entry = await self._pool.acquire(await self._loadable(known), keep_alive)
         place.move_to(entry)
         return entry
 
     async def _warm(self, known: KnownModel, keep_alive: KeepAlive | None) -> ServedModel:
         with self._place():
-            entry = await self._pool.acquire(await self._directory.loadable(known), keep_alive)
+            entry = await self._pool.acquire(await self._loadable(known), keep_alive)
             self._pool.release(entry)
         return self._served(known)
+
+    async def _loadable(self, known: KnownModel) -> PooledModel:
+        """The model as the pool knows it, looked at again only where it is not in memory."""
+        entry = self._pool.find(known.key)
+        return entry.model if entry is not None else await self._directory.loadable(known)
 
     async def _prepare(self, entry: Entry, requests: Sequence[GenerationRequest]) -> list[PreparedWork]:
         default = self._limits.max_tokens

@@ -1,5 +1,6 @@
 """Notices the runtime threads that died or do not come back, and gives them up."""
 
+import asyncio
 from collections.abc import Callable
 
 from mlxk.app.server.pool import Entry, WarmPool
@@ -41,7 +42,13 @@ class Watchdog:
             case Vital.STUCK:
                 self._pool.lose(entry, self._stuck(entry))
             case Vital.DEAD:
-                self._pool.lose(entry, _dead(entry))
+                # What it died of is on its way to the event loop already; this is for a thread that was
+                # ended from outside and could not say anything.
+                asyncio.get_running_loop().call_soon(self._confirm_dead, entry)
+
+    def _confirm_dead(self, entry: Entry) -> None:
+        if entry.runtime.life in _WATCHED:
+            self._pool.lose(entry, _dead(entry))
 
     def _stuck(self, entry: Entry) -> MlxkError:
         phase = entry.runtime.beat.phase
