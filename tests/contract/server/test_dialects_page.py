@@ -51,7 +51,7 @@ def events_of(renderer: Renderer, script: Script, *, fails: bool = False) -> set
     deltas: Sequence[Any] = script(None)  # type: ignore[arg-type]
     stream = renderer.begin(OPENING)
     if fails:
-        stream += renderer.failure(describe(MlxkError(ErrorKind.RUNTIME_LOST, "Gone."), None))
+        stream += renderer.failure(describe(MlxkError(ErrorKind.RUNTIME_LOST, "Gone."), None, str))
     else:
         stream += renderer.deltas(deltas) + renderer.end()
     return set(re.findall(r"^event: (.+)$", stream.decode(), re.MULTILINE))

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mlxk.app.server.dialects.fields import sampling_with, stop_texts, tool_definition
 from mlxk.app.server.dialects.messages_body import (
-    AnyChoice,
-    AutoChoice,
+    AnyToolUse,
+    AutoToolUse,
     ContentBlock,
     CountTokensBody,
     MediaBlock,
     MessagesBody,
-    NamedChoice,
-    NoChoice,
+    NamedToolUse,
+    NoToolUse,
     PromptFields,
     TextBlock,
     ToolResultBlock,
@@ -169,11 +169,11 @@ def _tools(body: PromptFields) -> tuple[tuple[ToolDefinition, ...], ToolChoice |
 
 def _tool_choice(body: PromptFields) -> ToolChoice | NamedTool:
     match body.tool_choice:
-        case AnyChoice():
+        case AnyToolUse():
             return ToolChoice.REQUIRED
-        case NamedChoice(name=name):
+        case NamedToolUse(name=name):
             return NamedTool(name)
-        case NoChoice():
+        case NoToolUse():
             return ToolChoice.NONE
         case _:
             return ToolChoice.AUTO
@@ -181,7 +181,7 @@ def _tool_choice(body: PromptFields) -> ToolChoice | NamedTool:
 
 def _parallel(body: PromptFields) -> bool:
     match body.tool_choice:
-        case AutoChoice() | AnyChoice() | NamedChoice() as choice:
+        case AutoToolUse() | AnyToolUse() | NamedToolUse() as choice:
             return choice.disable_parallel_tool_use is not True
         case _:
             return True
