@@ -7,6 +7,7 @@ a value that this server does not honour.
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, JsonValue, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from mlxk.app.server.dialects.fields import (
     MAX_MESSAGES,
@@ -60,7 +61,7 @@ class TextBlock(Body):
 
 
 class MediaBlock(Body):
-    """What is not text; it is refused for what it is, whatever its fields are."""
+    """What is not text; it is refused for what it is, whatever its fields are, and so not documented."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -95,8 +96,8 @@ class ToolUseBlock(Body):
 
 ResultBlock: TypeAlias = Annotated[
     Annotated[TextBlock, Tag("#text")]
-    | Annotated[MediaBlock, Tag("#image")]
-    | Annotated[MediaBlock, Tag("#document")],
+    | Annotated[MediaBlock, SkipJsonSchema(), Tag("#image")]
+    | Annotated[MediaBlock, SkipJsonSchema(), Tag("#document")],
     by_type("text"),
 ]
 ResultContent: TypeAlias = Annotated[
@@ -117,8 +118,8 @@ class ToolResultBlock(Body):
 
 ContentBlock: TypeAlias = Annotated[
     Annotated[TextBlock, Tag("#text")]
-    | Annotated[MediaBlock, Tag("#image")]
-    | Annotated[MediaBlock, Tag("#document")]
+    | Annotated[MediaBlock, SkipJsonSchema(), Tag("#image")]
+    | Annotated[MediaBlock, SkipJsonSchema(), Tag("#document")]
     | Annotated[ThinkingBlock, Tag("#thinking")]
     | Annotated[RedactedThinkingBlock, Tag("#redacted_thinking")]
     | Annotated[ToolUseBlock, Tag("#tool_use")]

@@ -7,6 +7,7 @@ value that this server does not honour.
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from mlxk.app.server.dialects.chat_body import JsonObjectFormat, TextFormat
 from mlxk.app.server.dialects.fields import (
@@ -84,7 +85,7 @@ class Refusal(Body):
 
 
 class MediaPart(Body):
-    """What is not text; it is refused for what it is, whatever its fields are."""
+    """What is not text; it is refused for what it is, whatever its fields are, and so not documented."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -95,9 +96,9 @@ Part: TypeAlias = Annotated[
     Annotated[InputText, Tag("#input_text")]
     | Annotated[OutputText, Tag("#output_text")]
     | Annotated[Refusal, Tag("#refusal")]
-    | Annotated[MediaPart, Tag("#input_image")]
-    | Annotated[MediaPart, Tag("#input_file")]
-    | Annotated[MediaPart, Tag("#input_audio")],
+    | Annotated[MediaPart, SkipJsonSchema(), Tag("#input_image")]
+    | Annotated[MediaPart, SkipJsonSchema(), Tag("#input_file")]
+    | Annotated[MediaPart, SkipJsonSchema(), Tag("#input_audio")],
     by_type("input_text", "output_text", "refusal"),
 ]
 Content: TypeAlias = Annotated[
