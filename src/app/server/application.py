@@ -74,5 +74,11 @@ def _guards(metrics: Metrics, options: HttpOptions) -> list[Middleware]:
         ),
         *([cors] if options.cors_origins else []),
         Middleware(ApiKeys, keys=options.api_keys),
-        Middleware(BodyLimits, limit=options.body_limit, pause=options.body_pause, total=options.body_time),
+        Middleware(
+            BodyLimits,
+            limit=options.body_limit,
+            all_limit=options.bodies_limit,
+            pause=options.body_pause,
+            total=options.body_time,
+        ),
     ]

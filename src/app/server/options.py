@@ -25,6 +25,7 @@ class HttpOptions:
             that rebinds a name cannot send one.
         cors_origins: web origins whose pages may use the server, such as `http://localhost:3000`.
         body_limit: bytes of a JSON body.
+        bodies_limit: bytes of the bodies of all requests in progress.
         body_pause: seconds that may pass without a byte of a body that was announced.
         body_time: seconds for a whole body.
         keep_alive_interval: seconds of silence in a stream before a comment line.
@@ -37,6 +38,7 @@ class HttpOptions:
     any_address: bool = False
     cors_origins: tuple[str, ...] = ()
     body_limit: int = JSON_LIMIT
+    bodies_limit: int = 8 * JSON_LIMIT
     body_pause: float = 30.0
     body_time: float = 600.0
     keep_alive_interval: float = 15.0

@@ -59,7 +59,8 @@ async def read_body(request: Request, model: type[BodyT]) -> BodyT:
         ClientDisconnect: the client hung up.
     """
     _check_content_type(request)
-    raw = await request.body()
+    # Not `request.body()`, which would keep the bytes for as long as the answer takes.
+    raw = b"".join([piece async for piece in request.stream()])
     if len(raw) >= _LARGE:
         return await asyncio.to_thread(parse_body, raw, model)
     return parse_body(raw, model)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from mlxk.app.server.options import HttpOptions
-from tests.contract.server.asking import CHAT, HELLO, PATIENCE, ask, chat, error_of, serving
+from tests.contract.server.asking import CHAT, HELLO, PATIENCE, ask, chat, error_of, serving, until
 from tests.memory_service import MODEL, MemoryService
 
 KEYED = HttpOptions(api_keys=("first-key", "clé-ключ"))
@@ -210,3 +210,17 @@ def test_what_a_client_is_told_has_no_paths_and_no_secrets() -> None:
     assert ".cache" not in told
     assert "hf_abc" not in told
     assert "/docs" in told
+
+
+def test_bodies_at_once_are_bounded() -> None:
+    service = MemoryService(hangs=True)
+    large = {**HELLO, "stream": True, "user": "x" * 700}
+    with serving(service, HttpOptions(bodies_limit=1000)) as address:
+        with httpx.stream("POST", address + CHAT, json=large, timeout=PATIENCE):
+            refused = httpx.post(address + CHAT, json=large, timeout=PATIENCE)
+            assert refused.status_code == 429
+            assert "retry-after" in refused.headers
+            error_of(refused)
+        until(lambda: service.left == 1)
+        service.hangs = False
+        assert httpx.post(address + CHAT, json=large, timeout=PATIENCE).status_code == 200

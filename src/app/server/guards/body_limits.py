@@ -1,6 +1,7 @@
 """Bodies end: in bytes, declared and counted, and in time."""
 
 import asyncio
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,14 +16,17 @@ class BodyLimits:
     """Refuses bodies that are too large or come too slowly.
 
     Args:
-        limit: bytes.
+        limit: bytes of one body.
+        all_limit: bytes of the bodies of all requests in progress, so that many large ones at once do not
+            fill the memory.
         pause: seconds without a byte.
         total: seconds for the whole body.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, pause: float, total: float) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, all_limit: int, pause: float, total: float) -> None:
         self._app = app
         self._limit = limit
+        self._room = _Room(all_limit)
         self._pause = pause
         self._total = total
 
@@ -35,7 +39,11 @@ class BodyLimits:
         if problem is not None:
             await refuse(problem, scope, receive, send)
             return
-        await self._app(scope, _Body(receive, self._limit, self._pause, self._total), send)
+        body = _Body(receive, self._limit, self._room, self._pause, self._total)
+        try:
+            await self._app(scope, body, send)
+        finally:
+            self._room.free += body.received
 
     def _declared_problem(self, declared: list[str]) -> MlxkError | None:
         if not declared:
@@ -46,16 +54,24 @@ class BodyLimits:
         return _too_large(self._limit) if len(length) > 18 or int(length) > self._limit else None
 
 
+@dataclass(slots=True)
+class _Room:
+    """Bytes that all bodies may still take."""
+
+    free: int
+
+
 class _Body:
     """A `receive` that counts and watches the clock until the body is complete."""
 
-    def __init__(self, receive: Receive, limit: int, pause: float, total: float) -> None:
+    def __init__(self, receive: Receive, limit: int, room: _Room, pause: float, total: float) -> None:
         self._receive = receive
         self._limit = limit
+        self._room = room
         self._pause = pause
         self._total = total
         self._deadline: float | None = None
-        self._received = 0
+        self.received = 0
         self._complete = False
 
     async def __call__(self) -> Message:
@@ -65,11 +81,21 @@ class _Body:
         if message["type"] != "http.request":
             self._complete = True
             return message
-        self._received += len(message.get("body", b""))
-        if self._received > self._limit:
-            raise _too_large(self._limit)
+        self._take(len(message.get("body", b"")))
         self._complete = not message.get("more_body", False)
         return message
+
+    def _take(self, size: int) -> None:
+        self.received += size
+        self._room.free -= size
+        if self.received > self._limit:
+            raise _too_large(self._limit)
+        if self._room.free < 0:
+            raise MlxkError(
+                ErrorKind.QUEUE_FULL,
+                "The bodies of the requests in progress take all the memory there is for them.",
+                retry_after=5,
+            )
 
     async def _next(self) -> Message:
         now = asyncio.get_running_loop().time()
@@ -80,7 +106,7 @@ class _Body:
                 return await self._receive()
         except TimeoutError:
             raise MlxkError(
-                ErrorKind.REQUEST_TIMEOUT, f"The body did not arrive in time ({self._received:,} bytes did)."
+                ErrorKind.REQUEST_TIMEOUT, f"The body did not arrive in time ({self.received:,} bytes did)."
             ) from None
 
 
