@@ -33,6 +33,8 @@ def test_reasoning_is_an_item_before_the_message(client: openai.OpenAI) -> None:
         model=PARROT, input="Say hello.", temperature=0, reasoning={"effort": "high"}
     )
     assert [item.type for item in response.output] == ["reasoning", "message"]
+    assert response.usage is not None
+    assert 0 < response.usage.output_tokens_details.reasoning_tokens < response.usage.output_tokens
 
 
 def test_an_answer_cut_short(client: openai.OpenAI) -> None:
