@@ -20,7 +20,7 @@ from mlxk.app.server.dialects.messages_body import (
     Turn,
 )
 from mlxk.app.server.dialects.offered_tools import check_tools
-from mlxk.app.server.dialects.turns import assembled, check_asked, refuse_media
+from mlxk.app.server.dialects.turns import assembled, check_asked, media_refusal
 from mlxk.app.server.work import Work
 from mlxk.domain.errors import InvalidInput
 from mlxk.domain.generation import (
@@ -126,7 +126,7 @@ def _block(role: Role, block: ContentBlock, asked: set[str], param: str) -> Iter
         case TextBlock():
             yield Message(role, block.text)
         case MediaBlock():
-            raise refuse_media(block.type, param)
+            raise media_refusal(block.type, param)
         case ToolUseBlock():
             _check_speaker(role, Role.ASSISTANT, block.type, param)
             asked.add(block.id)
@@ -152,7 +152,7 @@ def _result(block: ToolResultBlock, param: str) -> str:
         parts = []
         for place, part in enumerate(block.content):
             if isinstance(part, MediaBlock):
-                raise refuse_media(part.type, f"{param}.content[{place}]")
+                raise media_refusal(part.type, f"{param}.content[{place}]")
             parts.append(part.text)
         text = "\n\n".join(parts)
     return f"{FAILED}{text}" if block.is_error else text

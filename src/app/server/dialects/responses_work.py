@@ -20,7 +20,7 @@ from mlxk.app.server.dialects.responses_body import (
     SchemaTextFormat,
 )
 from mlxk.app.server.dialects.thinking import thinking_settings
-from mlxk.app.server.dialects.turns import assembled, check_asked, checked_arguments, refuse_media
+from mlxk.app.server.dialects.turns import assembled, check_asked, checked_arguments, media_refusal
 from mlxk.app.server.work import Work
 from mlxk.domain.errors import InvalidInput
 from mlxk.domain.generation import (
@@ -115,7 +115,7 @@ def _part_text(part: Part, param: str) -> str:
         case InputText() | OutputText():
             return part.text
         case MediaPart():
-            raise refuse_media(part.type, param)
+            raise media_refusal(part.type, param)
         case _:
             return part.refusal
 
