@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from mlx_lm.generate import TextStateMachine, make_text_state_machine
 
 from mlxk.adapters.runtimes.tokenizer import ChatEntry, Detokenizer, Tokenizer, ToolParser
-from mlxk.domain.generation import Delta, FinishReason, ReasoningDelta, TextDelta, ToolCall, ToolCallDelta
+from mlxk.domain.generation import (
+    Delta,
+    FinishReason,
+    LogprobDelta,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+)
 
 __all__ = ["Channels", "SequenceDecoder", "TextDecoder", "TokenText", "channels_of", "stop_machine"]
 
@@ -72,12 +80,17 @@ class Channels:
         initial: the state a generation begins in; `reasoning` when the prompt has opened it.
         parser: reads tool calls; None leaves tool text as it is.
         tools: the tools offered, as the chat template got them.
+        max_calls: tool calls after which the answer ends; None for any number.
+        answer_opens: characters that, where the text of the answer begins, say that no marker can follow:
+            one in a JSON text is part of a string.
     """
 
     machine: TextStateMachine
     initial: str = TEXT
     parser: ToolParser | None = None
     tools: Sequence[ChatEntry] = field(default_factory=tuple)
+    max_calls: int | None = None
+    answer_opens: str = ""
 
 
 class _WithoutTools:
@@ -119,16 +132,26 @@ class TextDecoder:
     """
 
     def __init__(self, channels: Channels, stops: TextStateMachine | None = None) -> None:
+        self._channels = channels
         self._channel = channels.machine.make_state(channels.initial)
         self._stop = stops.make_state(TEXT) if stops else None
-        self._parser = channels.parser
-        self._tools = channels.tools
         self._tool_text = ""
         self._newlines = ""
-        self._drops_newlines = channels.initial == REASONING
+        self._drops_newlines = channels.initial == REASONING or bool(channels.answer_opens)
+        self._answered = self._only_text = False
         self._calls: list[ToolCall] = []
-        self.stopped = False
-        """Whether a stop text was found; nothing comes after it."""
+        self.stopped_by: str | None = None
+        """The stop text that was found; nothing comes after it."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more can come: a stop text was found, or all the calls there may be."""
+        return self.stopped_by is not None or len(self._calls) == self._channels.max_calls
+
+    @property
+    def holds_text(self) -> bool:
+        """Whether there is text that may become part of the answer, or of a stop text or a marker."""
+        return bool(self._stop and self._stop[3]) or bool(self._channel[0] == TEXT and self._channel[3])
 
     @property
     def called_tools(self) -> bool:
@@ -146,7 +169,9 @@ class TextDecoder:
         return _merged(self._rest())
 
     def _rest(self) -> Iterator[Delta]:
-        if self._stop is not None and not self.stopped:
+        if len(self._calls) == self._channels.max_calls:
+            return
+        if self._stop is not None and self.stopped_by is None:
             self._stop, held, _ = TextStateMachine.flush(self._stop)
             yield from self._divide(held)
         self._channel, held, state = TextStateMachine.flush(self._channel)
@@ -157,18 +182,37 @@ class TextDecoder:
     def _until_stop(self, text: str) -> str:
         if self._stop is None:
             return text
+        seen = self._stop[3] + text
         self._stop, segments = TextStateMachine.split(self._stop, text)
-        self.stopped = self._stop[0] is None
-        return "".join(piece for _, piece in segments)
+        before = "".join(piece for _, piece in segments)
+        if self._stop[0] is None:
+            self.stopped_by = seen[len(before) : len(seen) - len(self._stop[3])]
+        return before
 
     def _divide(self, text: str) -> Iterator[Delta]:
+        text = self._past_markers(text)
         before = self._channel[0]
         self._channel, segments = TextStateMachine.split(self._channel, text)
         for state, piece in segments:
             if state != before:
                 yield from self._leave(before)
+            if len(self._calls) == self._channels.max_calls:
+                return
             yield from self._piece(state, piece)
             before = state
+
+    def _past_markers(self, text: str) -> str:
+        """The text to divide next; from where an answer opened that can hold no marker, none is found."""
+        opens = self._channels.answer_opens
+        if not opens or self._only_text or self._channel[0] != TEXT:
+            return text
+        held = self._channel[3] + text
+        first = held.lstrip("\n")[:1]
+        if not self._answered and (not first or first not in opens):
+            return text
+        self._only_text = True
+        self._channel = TextStateMachine().make_state(TEXT)
+        return str(held)
 
     def _leave(self, state: str) -> Iterator[Delta]:
         """A marker ended a state."""
@@ -200,23 +244,28 @@ class TextDecoder:
             text = text.lstrip("\n")
         if text:
             self._drops_newlines = False
+            self._answered = True
             yield TextDelta(text)
 
     def _tool_calls(self) -> Iterator[Delta]:
         text, self._tool_text = self._tool_text, ""
-        calls = self._parsed(text)
+        calls = self._parsed(text)[: self._calls_left()]
         if not calls:
             yield from self._text(text.strip("\n"))
         for call in calls:
             yield ToolCallDelta(len(self._calls), call)
             self._calls.append(call)
 
+    def _calls_left(self) -> int | None:
+        limit = self._channels.max_calls
+        return None if limit is None else limit - len(self._calls)
+
     def _parsed(self, text: str) -> list[ToolCall]:
         """The calls in a tool text; none when any of it cannot be read."""
-        if self._parser is None:
+        if self._channels.parser is None:
             return []
         try:
-            parsed = self._parser(text, self._tools)
+            parsed = self._channels.parser(text, self._channels.tools)
             calls = [_tool_call(call) for call in (parsed if isinstance(parsed, list) else [parsed])]
         except _UNREADABLE:
             return []
@@ -229,20 +278,44 @@ class SequenceDecoder:
     def __init__(self, text: TokenText, decoder: TextDecoder) -> None:
         self._text = text
         self._decoder = decoder
+        self._logprobs: list[LogprobDelta] = []
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop text has ended the answer."""
+        """Whether the answer has ended, by a stop text or the last tool call there may be."""
         return self._decoder.stopped
 
-    def add(self, token: int) -> list[Delta]:
-        """Take one token that is part of the answer."""
-        return self._decoder.push(self._text.add(token))
+    @property
+    def stopped_by(self) -> str | None:
+        """The stop text that ended the answer."""
+        return self._decoder.stopped_by
+
+    def add(self, token: int, logprob: LogprobDelta | None = None) -> list[Delta]:
+        """Take one token that is part of the answer.
+
+        Its log-probability comes right before the text that it completes, and not at all when the token is
+        no part of the answer's text: reasoning, tool calls, markers and stop texts have none.
+        """
+        text = self._text.add(token)
+        deltas = self._decoder.push(text)
+        if logprob is None:
+            return deltas
+        self._logprobs.append(logprob)
+        deltas = self._with_logprobs(deltas)
+        if text and not self._decoder.holds_text:
+            self._logprobs = []
+        return deltas
 
     def end(self) -> list[Delta]:
         """Give what is still held back; the generation is over."""
         deltas = [] if self.stopped else self._decoder.push(self._text.end())
-        return _merged([*deltas, *self._decoder.end()])
+        return self._with_logprobs(_merged([*deltas, *self._decoder.end()]))
+
+    def _with_logprobs(self, deltas: list[Delta]) -> list[Delta]:
+        if not self._logprobs or not any(isinstance(delta, TextDelta) for delta in deltas):
+            return deltas
+        logprobs, self._logprobs = self._logprobs, []
+        return [*logprobs, *deltas]
 
     def reason(self, *, ended: bool) -> FinishReason:
         """Why the generation is over, once `end` was called.

@@ -2,44 +2,64 @@
 
 `GenerationBatch` slices and evaluates every sequence's log-probabilities at every token. That is 3 to 4 %
 of a token's time on a small model, and the difference between the engine and `mlx_lm.stream_generate`.
-This is its step without them; it knows mlx-lm's batch from inside, so `mlx-lm<0.33` bounds it and the
-contract tests hold it to the same tokens.
+This is its step without them, but for the sequences that ask for a few. It knows mlx-lm's batch from
+inside, so `mlx-lm<0.33` bounds it and the contract tests hold it to the same tokens.
 """
 
+from collections.abc import Mapping
 from types import MethodType
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
 
+from mlxk.adapters.runtimes.logprobs import RowLogprobs, logprobs_of
 from mlxk.adapters.runtimes.sampling import Sampler
 
 __all__ = ["make_lean"]
 
 
-def make_lean(generator: BatchGenerator) -> BatchGenerator:
-    """Let a generator decode without log-probabilities: those of its responses are None."""
+def make_lean(generator: BatchGenerator, tops: Mapping[int, int]) -> BatchGenerator:
+    """Let a generator decode without log-probabilities.
+
+    The `logprobs` of its responses are None, and `RowLogprobs` for the sequences in `tops`, by uid: how
+    many of the likeliest tokens each of them wants. Only the first token of a sequence is computed by
+    mlx-lm itself, and comes with its whole row.
+    """
     # Sequences move into this one batch object, which lives as long as the generator.
     batch = generator._generation_batch
-    batch._step = MethodType(_step, batch)
+    batch._step = MethodType(lambda batch: _step(batch, tops), batch)
     return generator
 
 
-def _step(batch: Any) -> tuple[list[int], list[None]]:
+def _step(batch: Any, tops: Mapping[int, int]) -> tuple[list[int], list[Any]]:
     """Start computing the next token of each sequence, and give the ones computed before."""
     inputs = batch._next_tokens
     logits = batch.model(inputs[:, None], cache=batch.prompt_cache)[:, -1, :]
     contexts: list[mx.array] = []
     if any(batch.logits_processors):
         logits = _processed(batch, inputs, logits, contexts)
-    batch._current_tokens = inputs
+    batch._current_tokens, batch._current_logprobs = inputs, batch._next_logprobs
     batch._next_tokens = _sampled(batch.samplers, logits - mx.logsumexp(logits, axis=-1, keepdims=True))
-    batch._current_logprobs, batch._next_logprobs = ([None] * len(batch.uids) for _ in range(2))
-    mx.async_eval(batch._next_tokens, contexts)  # type: ignore[no-untyped-call]
+    batch._next_logprobs = [None] * len(batch.uids)
+    if tops:
+        batch._next_logprobs = _logprobs(batch, logits, tops)
+    mx.async_eval(batch._next_tokens, contexts, _arrays(batch._next_logprobs))  # type: ignore[no-untyped-call]
     tokens: list[int] = inputs.tolist()
     for computed, token in zip(batch.tokens, tokens, strict=True):
         computed.append(token)
     return tokens, batch._current_logprobs
+
+
+def _logprobs(batch: Any, logits: mx.array, tops: Mapping[int, int]) -> list[RowLogprobs | None]:
+    return [
+        logprobs_of(logits[row], batch._next_tokens[row : row + 1], tops[uid]) if uid in tops else None
+        for row, uid in enumerate(batch.uids)
+    ]
+
+
+def _arrays(rows: list[RowLogprobs | None]) -> list[mx.array]:
+    return [array for row in rows if row is not None for array in (row.chosen, row.tokens, row.values)]
 
 
 def _processed(batch: Any, inputs: mx.array, logits: mx.array, contexts: list[mx.array]) -> mx.array:

@@ -5,10 +5,11 @@ stalls nobody's answer. Of what both threads use, the tokenizer is only read (it
 interpreter's lock while it works), and every decoder gets a detokenizer of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlx_lm.generate import TextStateMachine
 
+from mlxk.adapters.runtimes.constraints import Constraints
 from mlxk.adapters.runtimes.decoding import (
     Channels,
     SequenceDecoder,
@@ -17,6 +18,8 @@ from mlxk.adapters.runtimes.decoding import (
     channels_of,
     stop_machine,
 )
+from mlxk.adapters.runtimes.grammars import Grammar
+from mlxk.adapters.runtimes.logprobs import TokenNames
 from mlxk.adapters.runtimes.prompts import PromptRenderer, RenderedPrompt
 from mlxk.adapters.runtimes.tokenizer import Tokenizer
 from mlxk.domain.errors import InvalidInput
@@ -39,6 +42,7 @@ class PreparedText:
     max_tokens: int
     channels: Channels
     stops: TextStateMachine | None
+    grammar: Grammar | None = None
 
     @property
     def prompt_tokens(self) -> int:
@@ -60,7 +64,10 @@ class Preparer:
         self, tokenizer: Tokenizer, family: str, *, context_length: int | None, vocabulary: int
     ) -> None:
         self._tokenizer = tokenizer
+        self.names = TokenNames(tokenizer)
+        """What the model's tokens stand for."""
         self._renderer = PromptRenderer(tokenizer, family)
+        self._constraints = Constraints(tokenizer, family, vocabulary)
         self._context_length = context_length
         self._known_tokens = min(len(tokenizer), vocabulary)
 
@@ -74,12 +81,23 @@ class Preparer:
 
     def prepare(self, request: GenerationRequest, default_limit: int | None) -> PreparedText:
         """Render and check a request; see the port `BatchingTextModel`."""
+        try:
+            return self._prepare(request, default_limit)
+        except RecursionError as error:
+            raise InvalidInput("A JSON value in the request is nested too deeply.") from error
+
+    def _prepare(self, request: GenerationRequest, default_limit: int | None) -> PreparedText:
         self._check_bias(request)
         prompt = self._renderer.render(request)
         limit = completion_limit(
             len(prompt.tokens), self._context_length, requested=request.max_tokens, default=default_limit
         )
+        constraint = self._constraints.of(request, prompt)
+        if constraint is not None:
+            return PreparedText(request, prompt, limit, constraint[1], None, constraint[0])
         channels = channels_of(self._tokenizer, prompt.tools, initial=prompt.initial)
+        if not request.parallel_tool_calls:
+            channels = replace(channels, max_calls=1)
         return PreparedText(request, prompt, limit, channels, stop_machine(request.stop))
 
     def decoder(self, prepared: PreparedText) -> SequenceDecoder:

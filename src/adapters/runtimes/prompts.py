@@ -8,17 +8,50 @@ cannot break anything.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mlxk.adapters.runtimes.decoding import REASONING, TEXT
 from mlxk.adapters.runtimes.end_tokens import TEMPLATE_ERRORS
-from mlxk.adapters.runtimes.tokenizer import ChatEntry, TemplateSettings, Tokenizer
+from mlxk.adapters.runtimes.tokenizer import ChatEntry, Tokenizer
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
-from mlxk.domain.generation import GenerationRequest, Message, Prompt, Role, ToolCall, ToolDefinition
+from mlxk.domain.generation import (
+    GenerationRequest,
+    Message,
+    Prompt,
+    Role,
+    ToolCall,
+    ToolChoice,
+    ToolDefinition,
+)
 from mlxk.domain.model import JsonValue
 
-__all__ = ["PromptRenderer", "RenderedPrompt"]
+__all__ = ["PromptRenderer", "RenderedPrompt", "plain_json"]
 
 PROBE = "probe"
+
+OWN_SETTINGS = frozenset(
+    {
+        "add_generation_prompt",
+        "chat_template",
+        "continue_final_message",
+        "conversation",
+        "documents",
+        "max_length",
+        "messages",
+        "padding",
+        "processor_kwargs",
+        "return_assistant_tokens_mask",
+        "return_dict",
+        "return_tensors",
+        "sanitize_control_tokens",
+        "tokenize",
+        "tokenizer_kwargs",
+        "tools",
+        "truncation",
+    }
+)
+"""Parameters of `apply_chat_template`, which are no variables of a template."""
+
 LONGEST_MARKER = 32
 """Tokens at the end of a prompt among which an opened reasoning marker is looked for."""
 
@@ -61,14 +94,16 @@ class PromptRenderer:
             InvalidInput: the template refuses the conversation, or the text cannot be encoded.
             MlxkError: (`NOT_IMPLEMENTED`) tools for a model that cannot call any.
         """
-        if request.tools and not self._tokenizer.has_tool_calling:
+        offered = () if request.tool_choice is ToolChoice.NONE else request.tools
+        if offered and not self._tokenizer.has_tool_calling:
             raise MlxkError(
                 ErrorKind.NOT_IMPLEMENTED,
                 f"This model ({self._family}) has no tool calling that mlx-lm supports.",
                 hint="use a model whose chat template has tools",
+                param="tools",
             )
         _check_encodable(request)
-        tools = tuple(_tool_entry(tool) for tool in request.tools)
+        tools = tuple(_tool_entry(tool) for tool in offered)
         tokens = self._tokens(request, tools)
         if not tokens:
             raise InvalidInput("The prompt has no tokens.")
@@ -91,19 +126,14 @@ class PromptRenderer:
         has_system = any(message.role is Role.SYSTEM for message in messages)
         if has_system and not self._system_role_works():
             messages = _with_system_in_user(messages)
-        settings: TemplateSettings = {}
-        if tools:
-            settings["tools"] = list(tools)
-        if request.thinking is not None:
-            settings["enable_thinking"] = request.thinking
-        return self._templated(messages, settings)
+        return self._templated(messages, _template_settings(request, tools))
 
     def _encoded(self, text: str) -> list[int]:
         """Raw text to tokens, with the beginning-of-text token unless the text has it (as mlx-lm does)."""
         bos = self._tokenizer.bos_token
         return list(self._tokenizer.encode(text, add_special_tokens=bos is None or not text.startswith(bos)))
 
-    def _templated(self, messages: Sequence[Message], settings: TemplateSettings) -> list[int]:
+    def _templated(self, messages: Sequence[Message], settings: dict[str, Any]) -> list[int]:
         from jinja2 import TemplateError
 
         try:
@@ -137,6 +167,27 @@ class PromptRenderer:
         if not self._tokenizer.has_thinking or not self._tokenizer.think_start:
             return False
         return self._tokenizer.decode(tokens[-LONGEST_MARKER:]).rstrip().endswith(self._tokenizer.think_start)
+
+
+def _template_settings(request: GenerationRequest, tools: Sequence[ChatEntry]) -> dict[str, Any]:
+    """What the template is told besides the messages.
+
+    Raises:
+        InvalidInput: the request sets what is not for it to set.
+    """
+    settings: dict[str, Any] = {}
+    for name, value in request.template_settings.items():
+        if name in OWN_SETTINGS:
+            raise InvalidInput(
+                f"The chat template's setting '{name}' is not for a request to set.",
+                param="chat_template_kwargs",
+            )
+        settings[name] = plain_json(value)
+    if tools:
+        settings["tools"] = list(tools)
+    if request.thinking is not None:
+        settings["enable_thinking"] = request.thinking
+    return settings
 
 
 def _with_system_in_user(messages: Sequence[Message]) -> list[Message]:
@@ -175,25 +226,26 @@ def _call_entry(call: ToolCall) -> dict[str, JsonValue]:
 
 
 def _tool_entry(tool: ToolDefinition) -> dict[str, JsonValue]:
-    function = {"name": tool.name, "description": tool.description, "parameters": _plain(tool.parameters)}
+    function = {"name": tool.name, "description": tool.description, "parameters": plain_json(tool.parameters)}
     return {"type": "function", "function": function}
 
 
-def _plain(value: JsonValue) -> JsonValue:
+def plain_json(value: JsonValue) -> JsonValue:
     """The same JSON in plain dicts and lists, which templates' `tojson` can write."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain_json(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
+        return [plain_json(item) for item in value]
     return value
 
 
 def _check_encodable(request: GenerationRequest) -> None:
     """Refuse text that is not Unicode text: lone surrogates, as bad input bytes become in Python."""
     texts = [request.prompt.text] if isinstance(request.prompt, Prompt) else _texts(request.prompt)
-    tools = [json.dumps(_tool_entry(tool), ensure_ascii=False) for tool in request.tools]
+    values = [*(_tool_entry(tool) for tool in request.tools), plain_json(request.template_settings)]
+    written = [json.dumps(value, ensure_ascii=False) for value in values]
     try:
-        for text in (*texts, *tools, *request.stop):
+        for text in (*texts, *written, *request.stop):
             text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InvalidInput(

@@ -16,15 +16,17 @@ from mlx_lm.generate import BatchGenerator, GenerationBatch, StopSequences, make
 from mlx_lm.models.cache import make_prompt_cache
 
 from mlxk.adapters.runtimes.decoding import SequenceDecoder
+from mlxk.adapters.runtimes.grammars import GrammarMask
 from mlxk.adapters.runtimes.kv_sizes import measure
 from mlxk.adapters.runtimes.lean_step import make_lean
+from mlxk.adapters.runtimes.logprobs import RowLogprobs, logprobs_of
 from mlxk.adapters.runtimes.lone_cache import can_be_batched, can_be_merged, make_lone
 from mlxk.adapters.runtimes.preparing import PreparedText, Preparer
 from mlxk.adapters.runtimes.prompt_cache import PromptCache
 from mlxk.adapters.runtimes.sampling import logits_processors_for, sampler_for
 from mlxk.adapters.runtimes.tokenizer import Tokenizer
 from mlxk.domain.errors import ErrorKind, MlxkError
-from mlxk.domain.generation import Delta, Finish, FinishReason, GenerationRequest, Usage
+from mlxk.domain.generation import Delta, Finish, FinishReason, GenerationRequest, LogprobDelta, Usage
 from mlxk.domain.ports import Prepared
 
 __all__ = ["Handle", "LoadedModel", "TextEngine"]
@@ -60,6 +62,7 @@ class _Sequence:
     handle: Handle
     prepared: PreparedText
     decoder: SequenceDecoder
+    grammar: GrammarMask | None = None
     uid: int | None = None
     cached: int = 0
     generated: int = 0
@@ -118,6 +121,7 @@ class TextEngine:
             vocabulary=self._sizes.vocabulary,
         )
         self._generator: BatchGenerator | None = None
+        self._tops: dict[int, int] = {}
         self._sequences = _Sequences()
         self._inboxes: dict[Handle, deque[Delta]] = {}
         self._outbox: list[tuple[Handle, Delta]] = []
@@ -197,7 +201,8 @@ class TextEngine:
         assert isinstance(prepared, PreparedText)
         decoder = self._open_preparer().decoder(prepared)
         self._last_handle += 1
-        sequence = _Sequence(Handle(self._last_handle), prepared, decoder)
+        grammar = prepared.grammar.mask() if prepared.grammar else None
+        sequence = _Sequence(Handle(self._last_handle), prepared, decoder, grammar)
         self._sequences.by_handle[sequence.handle] = sequence
         self._sequences.waiting.append(sequence)
         return sequence.handle
@@ -302,13 +307,15 @@ class TextEngine:
     def _insert(self, sequence: _Sequence) -> int:
         assert self._loaded is not None
         if self._generator is None:
+            self._tops = {}
             self._generator = make_lean(
                 BatchGenerator(
                     self._loaded.model,
                     completion_batch_size=self._max_batch,
                     prefill_batch_size=self._max_batch,
                     prefill_step_size=self._prefill_step,
-                )
+                ),
+                self._tops,
             )
         tokens, sampling = sequence.prepared.prompt.tokens, sequence.prepared.request.sampling
         caches, sequence.cached = self._prompt_cache.fetch(tokens)
@@ -316,30 +323,49 @@ class TextEngine:
             caches = make_prompt_cache(self._loaded.model)
         if not self._sequences.by_uid:
             make_lone(caches)
+        processors = logits_processors_for(sampling)
+        if sequence.grammar is not None:
+            processors.append(sequence.grammar)
         (uid,) = self._generator.insert(
             [tokens[sequence.cached :]],
             [sequence.prepared.max_tokens],
             caches=[caches],
             all_tokens=[tokens[: sequence.cached]],
             samplers=[sampler_for(sampling)],
-            logits_processors=[logits_processors_for(sampling)],
+            logits_processors=[processors],
             stop_sequences=[self._stop_sequences],
         )
+        top = sequence.prepared.request.top_logprobs
+        if top is not None:
+            self._tops[uid] = top
         return int(uid)
 
     def _take(self, sequence: _Sequence, response: GenerationBatch.Response) -> list[Delta]:
         """The deltas of one more token. The end token counts, but has no text."""
         sequence.generated += 1
         ended = response.finish_reason == "stop"
-        deltas = [] if ended else sequence.decoder.add(response.token)
+        deltas = [] if ended else sequence.decoder.add(response.token, self._logprob(response))
         if response.finish_reason is None and not sequence.decoder.stopped:
             return deltas
         self._finish(sequence, response)
         deltas.extend(sequence.decoder.end())
-        return [*deltas, Finish(sequence.decoder.reason(ended=ended), sequence.usage())]
+        if sequence.grammar is not None and sequence.grammar.gave_up:
+            ended = False  # the end token came too early: the answer is cut off
+        reason = sequence.decoder.reason(ended=ended)
+        return [*deltas, Finish(reason, sequence.usage(), sequence.decoder.stopped_by)]
+
+    def _logprob(self, response: GenerationBatch.Response) -> LogprobDelta | None:
+        top = self._tops.get(response.uid)
+        if top is None:
+            return None
+        row = response.logprobs
+        if not isinstance(row, RowLogprobs):  # of a first token, which mlx-lm computes
+            row = logprobs_of(row, mx.array([response.token]), top)
+        return self._open_preparer().names.delta(response.token, row)
 
     def _finish(self, sequence: _Sequence, response: GenerationBatch.Response) -> None:
         """Take a finished sequence out of the batch and keep what was computed for it."""
+        self._tops.pop(response.uid, None)
         caches, tokens = response.prompt_cache, response.all_tokens
         if response.finish_reason is None:  # a stop text: the batch does not know yet
             assert self._generator is not None
@@ -350,6 +376,7 @@ class TextEngine:
     def _remove(self, sequence: _Sequence) -> None:
         self._sequences.drop(sequence)
         if sequence.uid is not None and self._generator is not None:
+            self._tops.pop(sequence.uid, None)
             self._generator.remove([sequence.uid])
 
     def _reset(self) -> None:

@@ -1,11 +1,11 @@
 """What the text runtime uses of an mlx-lm tokenizer, typed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias, TypedDict, Unpack
+from typing import Protocol, TypeAlias
 
 from mlxk.domain.model import JsonValue
 
-__all__ = ["AddedToken", "ChatEntry", "Detokenizer", "TemplateSettings", "Tokenizer", "ToolParser"]
+__all__ = ["AddedToken", "ChatEntry", "Detokenizer", "Tokenizer", "ToolParser"]
 
 ChatEntry: TypeAlias = Mapping[str, JsonValue]
 """A message or a tool definition in the form chat templates read."""
@@ -26,13 +26,6 @@ class Detokenizer(Protocol):
 
     def finalize(self) -> None:
         """Make what was held back readable, incomplete characters as U+FFFD."""
-
-
-class TemplateSettings(TypedDict, total=False):
-    """What chat templates may be told; what is left out is left to the template."""
-
-    tools: Sequence[ChatEntry]
-    enable_thinking: bool
 
 
 class AddedToken(Protocol):
@@ -64,6 +57,15 @@ class Tokenizer(Protocol):
     def has_tool_calling(self) -> bool: ...  # noqa: D102
 
     @property
+    def tool_call_start(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def tool_call_end(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def structural_markers(self) -> Sequence[str]: ...  # noqa: D102
+
+    @property
     def tool_parser(self) -> ToolParser | None: ...  # noqa: D102
 
     @property
@@ -79,6 +81,8 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]: ...  # noqa: D102
 
+    def convert_ids_to_tokens(self, token: int) -> str: ...  # noqa: D102
+
     def decode(self, tokens: Sequence[int]) -> str: ...  # noqa: D102
 
     def apply_chat_template(  # noqa: D102
@@ -87,5 +91,5 @@ class Tokenizer(Protocol):
         *,
         tokenize: bool = True,
         add_generation_prompt: bool = False,
-        **settings: Unpack[TemplateSettings],
+        **settings: object,
     ) -> str | list[int]: ...

@@ -16,7 +16,7 @@ from mlxk.app.server.guards.request_ids import RequestIds
 from mlxk.app.server.metrics import Metrics
 from mlxk.app.server.options import HttpOptions
 from mlxk.app.server.posting import Posting, note_client_left
-from mlxk.app.server.routes import chat, completions, models
+from mlxk.app.server.routes import chat, completions, messages, models, responses
 from mlxk.app.server.routes.health import health_routes
 from mlxk.app.server.routes.metrics import metrics_routes
 from mlxk.app.server.service import Service
@@ -47,7 +47,10 @@ def create_application(service: Service, options: HttpOptions | None = None) -> 
     application.include_router(models.model_routes(service))
     application.include_router(chat.chat_routes(posting))
     application.include_router(completions.completion_routes(posting))
-    describe_api(application, (*models.BODIES, *chat.BODIES, *completions.BODIES))
+    application.include_router(responses.responses_routes(posting))
+    application.include_router(messages.messages_routes(posting))
+    bodies = (*models.BODIES, *chat.BODIES, *completions.BODIES, *responses.BODIES, *messages.BODIES)
+    describe_api(application, bodies)
     return application
 
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from mlxk.app.server.dialects.messages_errors import ANTHROPIC_PATH, anthropic_error
 from mlxk.app.server.errors import ErrorBody, describe
 from mlxk.app.server.exchange import exchange_of
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
@@ -84,4 +85,7 @@ def _response(error: MlxkError, scope: Scope) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if error.kind in _CLOSES:
         headers["Connection"] = "close"
-    return JSONResponse(error_body(error, scope), error.kind.http_status, headers)
+    body = error_body(error, scope)
+    if scope["path"].startswith(ANTHROPIC_PATH):
+        return JSONResponse(anthropic_error(body), error.kind.http_status, headers)
+    return JSONResponse(body, error.kind.http_status, headers)
