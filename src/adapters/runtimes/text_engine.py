@@ -18,7 +18,7 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlxk.adapters.runtimes.decoding import SequenceDecoder
 from mlxk.adapters.runtimes.grammars import GrammarMask
 from mlxk.adapters.runtimes.kv_sizes import measure
-from mlxk.adapters.runtimes.lean_step import make_lean
+from mlxk.adapters.runtimes.lean_step import make_lean, release
 from mlxk.adapters.runtimes.logprobs import RowLogprobs, logprobs_of
 from mlxk.adapters.runtimes.lone_cache import can_be_batched, can_be_merged, make_lone
 from mlxk.adapters.runtimes.preparing import PreparedText, Preparer
@@ -283,7 +283,7 @@ class TextEngine:
                 sequence = self._sequences.by_uid[response.uid]
                 for delta in self._take(sequence, response):
                     self._deliver(sequence.handle, delta)
-        except RuntimeError as error:
+        except Exception as error:
             self._reset()
             raise _failure(error) from error
         except BaseException:
@@ -385,13 +385,14 @@ class TextEngine:
         self._sequences = _Sequences()
         self._outbox = []
         if generator is not None:
-            generator.close()
+            release(generator)
             mx.clear_cache()
 
 
-def _failure(error: RuntimeError) -> MlxkError:
-    """What mlx reports as a RuntimeError, most often that memory ran out."""
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _failure(error: Exception) -> MlxkError:
+    """What mlx reports as a RuntimeError, most often that memory ran out; or a fault of ours."""
+    lines = str(error).strip().splitlines() if isinstance(error, RuntimeError) else []
+    text = lines[0] if lines else type(error).__name__
     short = "allocate" in text or "memory" in text.lower()
     kind = ErrorKind.INSUFFICIENT_MEMORY if short else ErrorKind.OPERATION
     hint = "use a shorter prompt, a lower max-tokens or a smaller model" if short else None
