@@ -248,6 +248,20 @@ def test_without_llguidance_the_error_says_what_to_install(
     assert caught.value.hint == "pip install 'mlxk[server]'"
 
 
+def test_a_grammar_that_gives_up_cuts_its_own_answer_only(load: Load) -> None:
+    """As when a limit of the matcher is reached: no crash, and no claim that the answer is complete."""
+    engine = load("overfitted")
+    broken = engine.prepare(json_request(SCHEMAS["object"]), default_limit=None)
+    assert broken.grammar is not None
+    broken.grammar._matcher.consume_token(50)
+    assert broken.grammar.mask().gave_up
+    handles = [engine.submit(broken), submit(engine, chat("Count."))]
+    seen = run_all(engine)
+    cut, whole = (collect(seen[handle]) for handle in handles)
+    assert (cut.text, cut.finish.reason) == ("", FinishReason.LENGTH)
+    assert whole.text.endswith("nine ten")
+
+
 def test_a_schema_is_compiled_once(load: Load) -> None:
     engine: TextEngine = load("llama")
     one, two = (engine.prepare(json_request(SCHEMAS["ref"], seed), default_limit=None) for seed in (1, 2))
