@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from mlxk.app.push import Push
     from mlxk.app.rm import Rm
     from mlxk.app.run import Run
+    from mlxk.app.serve import Serve
     from mlxk.app.show import Show
     from mlxk.domain.ports import (
+        BatchingTextRuntime,
         CacheFetcher,
         CacheRemover,
         CloneTargets,
@@ -80,6 +82,9 @@ with _without("fastapi", "starlette", "fast_depends", "yaml"), _with_idle_settin
     from dependency_injector import containers, providers
 
 __all__ = ["Container", "container_for"]
+
+BATCH_ON_SERVER = 32
+"""Generations of one model that run at once."""
 
 
 def _later(module: str, name: str) -> Callable[..., Any]:
@@ -162,6 +167,9 @@ class Container(containers.DeclarativeContainer):
         _later("mlxk.adapters.runtimes.text", "MlxTextRuntime"),
         prompt_cache_bytes=0,  # a process that answers once has nobody to keep a prompt for
     )
+    batching_runtime: "providers.Singleton[BatchingTextRuntime]" = providers.Singleton(
+        _later("mlxk.adapters.runtimes.text", "MlxTextRuntime"), max_batch=BATCH_ON_SERVER
+    )
     uploader: "providers.Singleton[HubUploader]" = providers.Singleton(
         _later("mlxk.adapters.hub.uploads", "HuggingFaceUploads")
     )
@@ -215,6 +223,14 @@ class Container(containers.DeclarativeContainer):
     rm: "providers.Factory[Rm]" = providers.Factory(_later("mlxk.app.rm", "Rm"), catalog, remover)
     run: "providers.Factory[Run]" = providers.Factory(
         _later("mlxk.app.run", "Run"), catalog, inspector, host, text_runtime
+    )
+    serve: "providers.Factory[Serve]" = providers.Factory(
+        _later("mlxk.app.serve", "Serve"),
+        catalog,
+        inspector,
+        host,
+        batching_runtime,
+        providers.Factory(_later("mlxk.app.logs", "redactor_for"), environ).provider,
     )
     push: "providers.Factory[Push]" = providers.Factory(
         _later("mlxk.app.push", "Push"), push_folders, reader, verifier, hub, uploader, redactor

@@ -18,6 +18,7 @@ from mlxk.app.settings import Settings
 
 __all__ = ["REDACTED", "Redactor", "configure", "redactor_for"]
 
+DEFAULT_LEVEL = "warning"
 REDACTED = "[REDACTED_TOKEN]"
 _HUB_TOKEN = re.compile(r"hf_(?:(?:oauth|jwt|app)_)*[A-Za-z0-9]{8,}")
 _BEARER = re.compile(r"(?i)(bearer\s+)[^\s\"',;]+")
@@ -84,9 +85,14 @@ MIN_SECRET_LENGTH = 4
 """Shorter "secrets" would blank out ordinary words."""
 
 
-def redactor_for(environ: Mapping[str, str]) -> Redactor:
-    """A redactor that knows the secrets and the home directory of an environment."""
-    secrets = (environ.get("HF_TOKEN"), environ.get("HUGGING_FACE_HUB_TOKEN"), environ.get("MLXK_API_KEY"))
+def redactor_for(environ: Mapping[str, str], *more: str) -> Redactor:
+    """A redactor that knows the secrets and the home directory of an environment, and some secrets more."""
+    secrets = (
+        environ.get("HF_TOKEN"),
+        environ.get("HUGGING_FACE_HUB_TOKEN"),
+        environ.get("MLXK_API_KEY"),
+        *more,
+    )
     home = environ.get("HOME")
     return Redactor(tuple(secret for secret in secrets if secret), Path(home) if home else None)
 
@@ -139,7 +145,7 @@ def configure(settings: Settings, redactor: Redactor, stream: TextIO | None = No
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    root.setLevel((settings.log_level or DEFAULT_LEVEL).upper())
     for library in _SELF_WILLED:
         _take_handlers_away(library)
     logging.captureWarnings(capture=True)

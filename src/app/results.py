@@ -24,6 +24,7 @@ __all__ = [
     "ModelView",
     "QuantizationView",
     "RunResult",
+    "ServeResult",
     "ShowResult",
     "SystemView",
     "VerificationView",
@@ -255,3 +256,18 @@ class VersionResult:
     cli_version: str
     json_api_spec_version: str
     system: SystemView | None
+
+
+@dataclass(frozen=True)
+class ServeResult:
+    """Where the server is, printed once it listens.
+
+    Attributes:
+        base_url: what clients of this machine connect to; OpenAI clients add `/v1`.
+        model: the first model that was loaded at the start.
+    """
+
+    host: str
+    port: int
+    base_url: str
+    model: str | None

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from mlxk.app.catalog import Catalog
+from mlxk.app.fitness import refuse_too_large, refuse_unfit
 from mlxk.app.inspection import InspectedModel, Inspector
 from mlxk.app.results import RunResult
-from mlxk.domain.compatibility import Runtimes, text_problem
-from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
+from mlxk.domain.errors import InvalidInput
 from mlxk.domain.generation import (
     Answer,
     Delta,
@@ -25,7 +25,7 @@ from mlxk.domain.generation import (
     ToolCallDelta,
     collect,
 )
-from mlxk.domain.memory import Verdict, gate_text
+from mlxk.domain.memory import Verdict
 from mlxk.domain.ports import Host, TextModel, TextRuntime
 
 __all__ = ["Listener", "Run", "RunRequest", "as_generation_request"]
@@ -104,23 +104,13 @@ class Run:
         """
         generation = as_generation_request(request)
         model = self._inspector(self._catalog.find(request.model))
-        _refuse_unfit(model, self._host.runtimes())
-        self._gate_memory(model, listener)
+        refuse_unfit(model, self._host.runtimes(), model.record.name)
+        gate = refuse_too_large(model, self._host.memory(), model.record.name)
+        if gate.verdict is Verdict.TIGHT:
+            listener.notice(f"Model '{model.record.name}' {gate.reason}.")
         listener.loading(model.record.name)
         with closing(self._runtime.load(Path(model.record.path))) as loaded:
             return self._generate(model, loaded, request, generation, listener)
-
-    def _gate_memory(self, model: InspectedModel, listener: Listener) -> None:
-        gate = gate_text(model.facts.size, self._host.memory())
-        match gate.verdict:
-            case Verdict.REFUSED:
-                raise MlxkError(
-                    ErrorKind.INSUFFICIENT_MEMORY,
-                    f"Model '{model.record.name}' cannot fit in memory: it {gate.reason}.",
-                    hint="use a smaller model, or one with fewer bits per weight",
-                )
-            case Verdict.TIGHT:
-                listener.notice(f"Model '{model.record.name}' {gate.reason}.")
 
     def _generate(
         self,
@@ -159,23 +149,6 @@ def as_generation_request(request: RunRequest) -> GenerationRequest:
         stop=request.stop,
         thinking=request.thinking,
     )
-
-
-def _refuse_unfit(model: InspectedModel, runtimes: Runtimes) -> None:
-    name = model.record.name
-    if not model.health.healthy:
-        raise MlxkError(
-            ErrorKind.OPERATION,
-            f"Model '{name}' is damaged: {model.health.reason}.",
-            hint=f"run `mlxk health {name}` to see what is wrong and what helps",
-        )
-    problem = text_problem(model.facts, model.description, runtimes)
-    if problem:
-        raise MlxkError(
-            ErrorKind.NOT_IMPLEMENTED,
-            f"Model '{name}' cannot answer here: {problem}.",
-            hint="run `mlxk list` to see the models that can",
-        )
 
 
 def _result(

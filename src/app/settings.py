@@ -4,13 +4,15 @@ The Hub's variables (`HF_HOME`, `HF_HUB_CACHE`, …) belong to the adapters that
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlxk.domain.errors import InvalidInput
 
 __all__ = ["LOG_LEVELS", "Settings"]
 
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -23,14 +25,22 @@ class Settings:
     Attributes:
         workspace_home: where workspaces are looked up by name (`MLXK_WORKSPACE_HOME`), or None.
         max_tokens: default completion tokens (`MLXK_MAX_TOKENS`), or None for the model's context.
-        log_level: one of `LOG_LEVELS` (`MLXK_LOG_LEVEL`).
+        log_level: one of `LOG_LEVELS` (`MLXK_LOG_LEVEL`), or None for the command's own.
         log_json: one JSON object per log line instead of text (`MLXK_LOG_JSON`).
+        host: where the server listens (`MLXK_HOST`).
+        port: on which port, 0 for a free one (`MLXK_PORT`).
+        api_key: what the server's clients must know (`MLXK_API_KEY`), or None.
+        model: what the server loads at once (`MLXK_MODEL`), or None.
     """
 
     workspace_home: Path | None = None
     max_tokens: int | None = None
-    log_level: str = "warning"
+    log_level: str | None = None
     log_json: bool = False
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    api_key: str | None = field(default=None, repr=False)
+    model: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -45,6 +55,10 @@ class Settings:
             max_tokens=_positive("MLXK_MAX_TOKENS", environ),
             log_level=_level("MLXK_LOG_LEVEL", environ),
             log_json=_switch("MLXK_LOG_JSON", environ),
+            host=environ.get("MLXK_HOST") or DEFAULT_HOST,
+            port=_port("MLXK_PORT", environ),
+            api_key=environ.get("MLXK_API_KEY") or None,
+            model=environ.get("MLXK_MODEL") or None,
         )
 
 
@@ -67,9 +81,16 @@ def _positive(name: str, environ: Mapping[str, str]) -> int | None:
     return int(text[:18])
 
 
-def _level(name: str, environ: Mapping[str, str]) -> str:
-    text = (environ.get(name) or "warning").lower()
-    if text not in LOG_LEVELS:
+def _port(name: str, environ: Mapping[str, str]) -> int:
+    text = environ.get(name) or str(DEFAULT_PORT)
+    if not (text.isascii() and text.isdigit() and len(text) <= len("65535")):
+        raise InvalidInput(f"{name} must be a port number, not '{text}'.")
+    return int(text)
+
+
+def _level(name: str, environ: Mapping[str, str]) -> str | None:
+    text = (environ.get(name) or "").lower() or None
+    if text is not None and text not in LOG_LEVELS:
         raise InvalidInput(f"{name} must be one of {', '.join(LOG_LEVELS)}, not '{text}'.")
     return text
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from mlxk.app.container import Container
+    from mlxk.app.settings import Settings
 
     Result = TypeVar("Result")
 
@@ -51,11 +52,16 @@ class Invocation:
 
         return container_for(os.environ)
 
-    def configure_logs(self) -> None:
-        """Set up logging, before a command loads libraries that log."""
+    def configure_logs(self, settings: "Settings | None" = None, secrets: tuple[str, ...] = ()) -> None:
+        """Set up logging, before a command loads libraries that log.
+
+        Args:
+            settings: what flags have made of the settings; those of the environment when None.
+            secrets: texts that no line may show, besides those of the environment.
+        """
         from mlxk.app.logs import configure, redactor_for
 
-        configure(self.container.settings(), redactor_for(os.environ))
+        configure(settings or self.container.settings(), redactor_for(os.environ, *secrets))
 
     def answer(self, result: "Result", render: "Callable[[Result], object]") -> None:
         """Print a result: as the envelope, or for people."""

@@ -170,9 +170,9 @@ def _wants_json(arguments: list[str]) -> bool:
 
 def _fail(error: "MlxkError", invocation: "Invocation") -> int:
     if _interruptions and error.kind.exit_code != EXIT_INTERRUPTED:  # what failed, failed because of it
-        from mlxk.domain.errors import Interrupted
+        from mlxk.domain.errors import ErrorKind, MlxkError
 
-        error = Interrupted()
+        error = MlxkError(ErrorKind.USER_CANCELLED, "Interrupted.", hint=error.hint, data=error.data)
     if invocation.verbose and error.__cause__ is not None:
         _write_traceback(error)
     try:

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "pull": "pull",
     "rm": "rm",
     "run": "run",
+    "serve": "serve",
     "clone": "clone",
     "convert": "convert",
     "diff": "diff",
@@ -30,6 +31,9 @@ COMMANDS: Mapping[str, str] = {
     "schema": "schema",
 }
 """Commands in the order of `--help`, and the module of this package that has each."""
+
+ALIASES: Mapping[str, str] = {"server": "serve"}
+"""Other names of commands, which `--help` does not list."""
 
 
 def show_mistake(mistake: UsageMistake) -> None:
@@ -64,6 +68,7 @@ def program(arguments: list[str], invocation: Invocation) -> int:
 def _needed(arguments: list[str]) -> Sequence[str]:
     """The one command that is called, or all where help, completion or a mistake may name any."""
     first = next((word for word in arguments if not word.startswith("-")), "")
+    first = ALIASES.get(first, first)
     return [first] if first in COMMANDS else list(COMMANDS)
 
 
@@ -80,6 +85,11 @@ def _app(commands: Sequence[str]) -> typer.Typer:
     app.callback(invoke_without_command=True)(_common)
     for name in commands:
         app.command(name, cls=PlainCommand)(import_module(f"mlxk.cli.{COMMANDS[name]}").command)
+    for alias, name in ALIASES.items():
+        if name in commands:
+            app.command(alias, cls=PlainCommand, hidden=True)(
+                import_module(f"mlxk.cli.{COMMANDS[name]}").command
+            )
     return app
 
 

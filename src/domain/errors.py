@@ -55,6 +55,7 @@ class ErrorKind(Enum):
     MODELS_BUSY = _Mapping("models_busy", EXIT_ERROR, 503, retryable=True)
     QUEUE_FULL = _Mapping("queue_full", EXIT_ERROR, 429, retryable=True)
     PAYLOAD_TOO_LARGE = _Mapping("payload_too_large", EXIT_ERROR, 413)
+    REQUEST_TIMEOUT = _Mapping("request_timeout", EXIT_ERROR, 408, retryable=True)
     METHOD_NOT_ALLOWED = _Mapping("method_not_allowed", EXIT_ERROR, 405)
     PATH_NOT_FOUND = _Mapping("path_not_found", EXIT_ERROR, 404)
 

@@ -188,11 +188,13 @@ class Usage:
         prompt_tokens: tokens of the rendered prompt.
         completion_tokens: tokens generated, the end token among them.
         cached_tokens: how many of the prompt's tokens came from the prompt cache.
+        reasoning_tokens: how many of the generated tokens are reasoning.
     """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

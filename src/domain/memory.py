@@ -1,7 +1,10 @@
 """RAM budgets and gates: pure policy over measured numbers."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
+
+from mlxk.domain.errors import InvalidInput
 
 __all__ = [
     "Gate",
@@ -11,6 +14,7 @@ __all__ = [
     "gate_text",
     "gate_vision",
     "live_test_budget",
+    "parse_budget",
     "pool_budget",
 ]
 
@@ -21,6 +25,8 @@ TEXT_WARN_FRACTION = 0.7
 VISION_FRACTION = 0.7
 AUDIO_MINIMUM = 4 * GIB
 POOL_FRACTION = 0.7
+_UNITS = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": GB, "kib": 1024, "mib": 1024**2, "gib": GIB}
+_BUDGET = re.compile(r"(?P<number>\d{1,18}(?:\.\d{1,6})?)\s*(?P<unit>%|b|[kmg]i?b)?")
 _LIVE_STEPS = ((96, 0.70), (64, 0.60), (32, 0.50), (0, 0.40))
 
 
@@ -106,6 +112,27 @@ def live_test_budget(memory: MemoryFacts) -> int:
 def pool_budget(memory: MemoryFacts) -> int:
     """Bytes for weights and prompt caches of the server's warm pool, by default 70 % of RAM."""
     return int(memory.total * POOL_FRACTION)
+
+
+def parse_budget(text: str, memory: MemoryFacts) -> int:
+    """Bytes that a person means: `12GB`, `12GiB`, `60%` of RAM, or plain bytes.
+
+    Raises:
+        InvalidInput: it is no size, nothing, or more than this machine has.
+    """
+    found = _BUDGET.fullmatch(text.strip().lower())
+    if found is None:
+        raise InvalidInput(
+            f"The memory budget '{text[:40]}' is no size.", hint="write 12GB, 12GiB, 60% or a number of bytes"
+        )
+    unit = memory.total / 100 if found["unit"] == "%" else _UNITS[found["unit"] or "b"]
+    budget = int(float(found["number"]) * unit)
+    if not 0 < budget <= memory.total:
+        raise InvalidInput(
+            f"The memory budget '{text[:40]}' must be more than nothing and at most the machine's "
+            f"{_gib(memory.total)}."
+        )
+    return budget
 
 
 def _gib(count: int) -> str:

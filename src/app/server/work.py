@@ -62,17 +62,19 @@ class ServerState:
         lost: why a runtime is dead or stuck, or None when all work.
         stopping: whether it takes no more work.
         queue_limit: requests that may wait.
+        waiting_to_load: requests whose model is not warm yet.
     """
 
     models: tuple[LoadedModelState, ...]
     queue_limit: int
     lost: str | None = None
     stopping: bool = False
+    waiting_to_load: int = 0
 
     @property
     def waiting(self) -> int:
         """Requests that wait for their turn."""
-        return sum(model.waiting for model in self.models)
+        return self.waiting_to_load + sum(model.waiting for model in self.models)
 
     @property
     def active(self) -> int:

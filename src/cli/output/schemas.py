@@ -11,7 +11,15 @@ from mlxk.app.convert import ConvertResult
 from mlxk.app.diff import DiffResult
 from mlxk.app.pull import PullResult
 from mlxk.app.push import PushResult
-from mlxk.app.results import SPEC_VERSION, HealthResult, ListResult, RunResult, ShowResult, VersionResult
+from mlxk.app.results import (
+    SPEC_VERSION,
+    HealthResult,
+    ListResult,
+    RunResult,
+    ServeResult,
+    ShowResult,
+    VersionResult,
+)
 from mlxk.app.rm import LocksView, RmResult
 from mlxk.cli.output.envelope import Envelope
 from mlxk.domain.errors import ErrorKind
@@ -29,6 +37,7 @@ _ENVELOPES: Mapping[str, TypeAdapter[Any]] = {
     "rm": TypeAdapter(Envelope[RmResult | LocksView]),
     "run": TypeAdapter(Envelope[RunResult]),
     "schema": TypeAdapter(Envelope[dict[str, object]]),
+    "serve": TypeAdapter(Envelope[ServeResult]),
     "show": TypeAdapter(Envelope[ShowResult]),
     "version": TypeAdapter(Envelope[VersionResult]),
 }

@@ -9,7 +9,7 @@ VARIABLES = ("MLXK_WORKSPACE_HOME", "MLXK_MAX_TOKENS", "MLXK_LOG_LEVEL", "MLXK_L
 
 
 def test_nothing_set_gives_the_defaults() -> None:
-    assert Settings.from_environment({}) == Settings(None, None, "warning", log_json=False)
+    assert Settings.from_environment({}) == Settings(None, None, None, log_json=False)
 
 
 @pytest.mark.parametrize("name", VARIABLES)

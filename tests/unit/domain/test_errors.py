@@ -36,11 +36,12 @@ TABLE = {
     "models_busy": (1, 503, True),
     "queue_full": (1, 429, True),
     "payload_too_large": (1, 413, False),
+    "request_timeout": (1, 408, True),
     "method_not_allowed": (1, 405, False),
     "path_not_found": (1, 404, False),
 }
 EXIT_CODES = {1, 2, 3, 130}
-HTTP_STATUSES = {400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 501, 502, 503, 504, 507}
+HTTP_STATUSES = {400, 401, 403, 404, 405, 408, 409, 413, 422, 429, 500, 501, 502, 503, 504, 507}
 
 
 def test_the_types_are_those_of_the_contract_each_once() -> None:

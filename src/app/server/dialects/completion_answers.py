@@ -1,0 +1,139 @@
+"""OpenAI text completions: from deltas to the bytes of an answer."""
+
+from collections.abc import Sequence
+
+from mlxk.app.server.dialects.dialect import Opening
+from mlxk.app.server.dialects.openai_parts import (
+    DONE,
+    LEAST_LOGPROB,
+    encode,
+    error_event,
+    finish_reason,
+    usage_of,
+)
+from mlxk.app.server.errors import ErrorBody
+from mlxk.domain.generation import (
+    Answer,
+    Delta,
+    Finish,
+    LogprobDelta,
+    ReasoningDelta,
+    TextDelta,
+    TokenLogprob,
+    Usage,
+)
+from mlxk.domain.model import JsonValue
+
+__all__ = ["CompletionRenderer"]
+
+
+class CompletionRenderer:
+    """Renders one text completion; whatever a model writes after a raw prompt is text, reasoning too.
+
+    Args:
+        echoes: what each choice's text begins with; one for every choice.
+        usage_in_stream: streams end with a chunk of token counts.
+        with_logprobs: log-probabilities were asked for.
+    """
+
+    def __init__(self, *, echoes: Sequence[str], usage_in_stream: bool, with_logprobs: bool) -> None:
+        self._echoes = echoes
+        self._usage_in_stream = usage_in_stream
+        self._with_logprobs = with_logprobs
+        self._logprobs: dict[int, list[LogprobDelta]] = {}
+        self._offsets = [0] * len(echoes)
+        self._usages: list[Usage] = []
+        self._prompt_tokens = 0
+        self._identity = b""
+        self._head = b""
+
+    def whole(self, opening: Opening, answers: Sequence[Answer]) -> bytes:
+        """The `text_completion` object."""
+        return encode(
+            {
+                **_identity(opening),
+                "choices": [self._choice(index, answer) for index, answer in enumerate(answers)],
+                "usage": usage_of(opening.prompt_tokens, [answer.finish.usage for answer in answers]),
+            }
+        )
+
+    def _choice(self, index: int, answer: Answer) -> dict[str, JsonValue]:
+        return {
+            "text": self._echoes[index] + answer.reasoning + answer.text,
+            "index": index,
+            "logprobs": self._tokens(index, answer.logprobs) if self._with_logprobs else None,
+            "finish_reason": finish_reason(answer.finish),
+        }
+
+    def begin(self, opening: Opening) -> bytes:
+        """The echoed prompts, if asked for."""
+        self._prompt_tokens = opening.prompt_tokens
+        self._identity = b"data: " + encode(_identity(opening))[:-1]
+        usage = b',"usage":null' if self._usage_in_stream else b""
+        self._head = self._identity + usage + b',"choices":[{"index":'
+        return b"".join(self._chunk(index, echo) for index, echo in enumerate(self._echoes) if echo)
+
+    def deltas(self, batch: Sequence[tuple[int, Delta]]) -> bytes:
+        """A chunk for each delta; log-probabilities come with the next chunk of their choice."""
+        return b"".join([self._event(index, delta) for index, delta in batch])
+
+    def _event(self, index: int, delta: Delta) -> bytes:
+        match delta:
+            case TextDelta(text) | ReasoningDelta(text):
+                return self._chunk(index, text)
+            case LogprobDelta():
+                self._logprobs.setdefault(index, []).append(delta)
+                return b""
+            case Finish():
+                self._usages.append(delta.usage)
+                return self._chunk(index, "", encode(finish_reason(delta)))
+        return b""
+
+    def _chunk(self, index: int, text: str, reason: bytes = b"null") -> bytes:
+        logprobs = b"null"
+        if self._logprobs and (tokens := self._logprobs.pop(index, None)):
+            logprobs = encode(self._tokens(index, tokens))
+        return b'%b%d,"text":%b,"logprobs":%b,"finish_reason":%b}]}\n\n' % (
+            self._head,
+            index,
+            encode(text),
+            logprobs,
+            reason,
+        )
+
+    def _tokens(self, index: int, deltas: Sequence[LogprobDelta]) -> dict[str, JsonValue]:
+        """OpenAI's older form of log-probabilities: lists side by side."""
+        offsets: list[int] = []
+        for delta in deltas:
+            offsets.append(self._offsets[index])
+            self._offsets[index] += len(delta.token.text)
+        return {
+            "tokens": [delta.token.text for delta in deltas],
+            "token_logprobs": [_logprob(delta.token) for delta in deltas],
+            "top_logprobs": [{token.text: _logprob(token) for token in delta.top} for delta in deltas],
+            "text_offset": offsets,
+        }
+
+    def end(self) -> bytes:
+        """The token counts, if asked for, and the end mark."""
+        if not self._usage_in_stream:
+            return DONE
+        usage = encode(usage_of(self._prompt_tokens, self._usages))
+        return self._identity + b',"choices":[],"usage":' + usage + b"}\n\n" + DONE
+
+    def failure(self, error: ErrorBody) -> bytes:
+        """The error; nothing follows it."""
+        return error_event(error)
+
+
+def _identity(opening: Opening) -> dict[str, JsonValue]:
+    return {
+        "id": f"cmpl-{opening.token}",
+        "object": "text_completion",
+        "created": opening.created,
+        "model": opening.model,
+    }
+
+
+def _logprob(token: TokenLogprob) -> float:
+    return max(token.logprob, LEAST_LOGPROB)

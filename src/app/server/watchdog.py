@@ -1,0 +1,64 @@
+"""Notices the runtime threads that died or do not come back, and gives them up."""
+
+from collections.abc import Callable
+
+from mlxk.app.server.pool import Entry, WarmPool
+from mlxk.app.server.runtime_thread import RuntimeLife
+from mlxk.domain.errors import ErrorKind, MlxkError
+from mlxk.domain.watch import Vital, limit_of
+
+__all__ = ["Watchdog"]
+
+_WATCHED = (RuntimeLife.LOADING, RuntimeLife.READY)
+
+
+class Watchdog:
+    """Looks at the beat of every runtime thread.
+
+    A thread cannot be killed. One that is given up is dropped from the pool, where its bytes count until it
+    comes back and ends; whoever waited for it hears of it at once, and the next request loads its model anew
+    (waiting for room if both do not fit). Until such a load succeeded, or the model was unloaded on request,
+    the server's state says what was lost.
+
+    Args:
+        step_limit: seconds that computing one token may take.
+        clock: the one that the beats are written by.
+    """
+
+    def __init__(self, pool: WarmPool, step_limit: float, clock: Callable[[], float]) -> None:
+        self._pool = pool
+        self._step_limit = step_limit
+        self._clock = clock
+
+    def check(self) -> None:
+        """Look at every runtime once."""
+        for entry in self._pool.entries:
+            if entry.runtime.life in _WATCHED:
+                self._check(entry)
+
+    def _check(self, entry: Entry) -> None:
+        match entry.runtime.vital(self._clock(), self._step_limit):
+            case Vital.STUCK:
+                self._pool.lose(entry, self._stuck(entry))
+            case Vital.DEAD:
+                self._pool.lose(entry, _dead(entry))
+
+    def _stuck(self, entry: Entry) -> MlxkError:
+        phase = entry.runtime.beat.phase
+        return _lost(
+            f"Model '{entry.model.name}' is stuck: {phase.value} has taken more than"
+            f" {limit_of(phase, self._step_limit):g} seconds."
+        )
+
+
+def _dead(entry: Entry) -> MlxkError:
+    return _lost(f"The thread of model '{entry.model.name}' has died.")
+
+
+def _lost(message: str) -> MlxkError:
+    return MlxkError(
+        ErrorKind.RUNTIME_LOST,
+        message,
+        hint="try again: the next request loads it anew",
+        retry_after=1,
+    )
