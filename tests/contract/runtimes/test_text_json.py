@@ -223,6 +223,15 @@ def test_schemas_that_cannot_be_used(load: Load, schema: dict[str, Any], where: 
     check(ask(engine, json_request(SCHEMAS["array"])), SCHEMAS["array"])
 
 
+def test_a_long_place_is_cut(load: Load) -> None:
+    schema: dict[str, Any] = {"type": "nothing"}
+    for _ in range(50):
+        schema = {"type": "object", "properties": {"a": schema}}
+    with pytest.raises(InvalidInput, match=r"#\.\.\..*/properties/a: .*nothing") as caught:
+        load("llama").prepare(json_request(schema), default_limit=None)
+    assert len(caught.value.message) < 600
+
+
 def test_a_schema_nested_too_deeply(load: Load) -> None:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(3000):
