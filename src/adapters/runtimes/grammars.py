@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Grammar", "GrammarMask", "Grammars"]
 
 KEPT_GRAMMARS = 32
+LONGEST_REASON = 300
+LONGEST_POINTER = 200
 
 _NAMED_CHILDREN = ("properties", "patternProperties", "$defs", "definitions")
 _LISTED_CHILDREN = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -177,12 +179,14 @@ def _unusable(shape: AnswerShape, lexer: "LLTokenizer", reason: str) -> InvalidI
     """The error for the schema that is to blame, with the place in it."""
     if shape.schema is not None and (found := _problem(shape.schema, lexer)):
         where, why = found
-        return InvalidInput(f"The JSON schema cannot be used at #{where}: {why}.", param="response_format")
+        return InvalidInput(
+            f"The JSON schema cannot be used at {_place(where)}: {why}.", param="response_format"
+        )
     for name, schema in shape.calls.functions if shape.calls else ():
         if found := _problem(schema, lexer):
             where, why = found
             return InvalidInput(
-                f"The parameters of tool '{name}' cannot be used at #{where}: {why}.", param="tools"
+                f"The parameters of tool '{name}' cannot be used at {_place(where)}: {why}.", param="tools"
             )
     return InvalidInput(f"The JSON schema cannot be used: {_one_line(reason)}.", param=_field(shape))
 
@@ -235,4 +239,10 @@ def _child(step: str, child: JsonValue) -> Iterator[tuple[str, JsonObject]]:
 
 
 def _one_line(reason: str) -> str:
-    return " ".join(reason.split()).rstrip(".")
+    line = " ".join(reason.split()).rstrip(".")
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
+
+
+def _place(pointer: str) -> str:
+    """A JSON pointer as a URI fragment; of a long one, its end."""
+    return f"#{pointer}" if len(pointer) <= LONGEST_POINTER else f"#...{pointer[-LONGEST_POINTER:]}"

@@ -13,10 +13,11 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
 
+from mlxk.adapters.runtimes.grammars import GrammarMask
 from mlxk.adapters.runtimes.logprobs import RowLogprobs, logprobs_of
 from mlxk.adapters.runtimes.sampling import Sampler
 
-__all__ = ["make_lean"]
+__all__ = ["make_lean", "release"]
 
 
 def make_lean(generator: BatchGenerator, tops: Mapping[int, int]) -> BatchGenerator:
@@ -30,6 +31,12 @@ def make_lean(generator: BatchGenerator, tops: Mapping[int, int]) -> BatchGenera
     batch = generator._generation_batch
     batch._step = MethodType(lambda batch: _step(batch, tops), batch)
     return generator
+
+
+def release(generator: BatchGenerator) -> None:
+    """End a lean generator's work, so that its model and caches are freed with the last reference to them."""
+    generator.close()
+    del generator._generation_batch._step  # it refers to the batch itself
 
 
 def _step(batch: Any, tops: Mapping[int, int]) -> tuple[list[int], list[Any]]:
@@ -64,6 +71,9 @@ def _arrays(rows: list[RowLogprobs | None]) -> list[mx.array]:
 
 def _processed(batch: Any, inputs: mx.array, logits: mx.array, contexts: list[mx.array]) -> mx.array:
     """The logits [batch, vocabulary] after each sequence's processors; fills `contexts`, their tokens."""
+    if any(isinstance(processor, GrammarMask) for row in batch.logits_processors for processor in row):
+        # A grammar waits for the last token; the model need not wait for the grammar.
+        mx.async_eval(logits)  # type: ignore[no-untyped-call]
     rows = []
     for row, processors in enumerate(batch.logits_processors):
         processed = logits[row : row + 1]

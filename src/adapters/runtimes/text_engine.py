@@ -7,36 +7,37 @@ any step; a sequence that runs alone costs what it costs in `mlx_lm.stream_gener
 
 from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass, field
-from typing import NewType
+from dataclasses import dataclass
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.generate import BatchGenerator, GenerationBatch, StopSequences, make_stop_sequences
 from mlx_lm.models.cache import make_prompt_cache
 
-from mlxk.adapters.runtimes.decoding import SequenceDecoder
-from mlxk.adapters.runtimes.grammars import GrammarMask
 from mlxk.adapters.runtimes.kv_sizes import measure
-from mlxk.adapters.runtimes.lean_step import make_lean
+from mlxk.adapters.runtimes.lean_step import make_lean, release
 from mlxk.adapters.runtimes.logprobs import RowLogprobs, logprobs_of
 from mlxk.adapters.runtimes.lone_cache import can_be_batched, can_be_merged, make_lone
 from mlxk.adapters.runtimes.preparing import PreparedText, Preparer
 from mlxk.adapters.runtimes.prompt_cache import PromptCache
 from mlxk.adapters.runtimes.sampling import logits_processors_for, sampler_for
+from mlxk.adapters.runtimes.sequences import Handle, Sequence, Sequences
 from mlxk.adapters.runtimes.tokenizer import Tokenizer
 from mlxk.domain.errors import ErrorKind, MlxkError
-from mlxk.domain.generation import Delta, Finish, FinishReason, GenerationRequest, LogprobDelta, Usage
+from mlxk.domain.generation import Delta, Finish, FinishReason, GenerationRequest, LogprobDelta
 from mlxk.domain.ports import Prepared
 
-__all__ = ["Handle", "LoadedModel", "TextEngine"]
-
-Handle = NewType("Handle", int)
-"""Names one submitted generation of one engine."""
+__all__ = ["LoadedModel", "TextEngine"]
 
 PREFILL_ON_CPU, PREFILL_ON_GPU = 16, 2048
 """Prompt tokens computed at once: an interrupt waits for one such step. A CPU gains nothing from longer
-ones, a GPU does (the default of mlx-lm)."""
+ones (measured: 16 to 2,048 take the same time), a GPU does (the default of mlx-lm)."""
+
+PREFILL_BESIDE_ANSWERS = 64
+"""The same on a CPU while answers are being generated: each step costs the prompt a token of all of those."""
+
+PREFILL_BATCH = 8
+"""Prompts computed side by side (as in mlx-lm's server): more would all get their first token at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,38 +56,6 @@ class LoadedModel:
     context_length: int | None
 
 
-@dataclass(slots=True)
-class _Sequence:
-    """One generation on its way."""
-
-    handle: Handle
-    prepared: PreparedText
-    decoder: SequenceDecoder
-    grammar: GrammarMask | None = None
-    uid: int | None = None
-    cached: int = 0
-    generated: int = 0
-
-    def usage(self) -> Usage:
-        return Usage(self.prepared.prompt_tokens, self.generated, self.cached, self.decoder.reasoning_tokens)
-
-
-@dataclass(slots=True)
-class _Sequences:
-    """The generations that have not finished, by handle and, once in the batch, by mlx-lm's uid."""
-
-    by_handle: dict[int, _Sequence] = field(default_factory=dict)
-    by_uid: dict[int, _Sequence] = field(default_factory=dict)
-    waiting: deque[_Sequence] = field(default_factory=deque)
-
-    def drop(self, sequence: _Sequence) -> None:
-        self.by_handle.pop(sequence.handle, None)
-        if sequence.uid is None:
-            self.waiting.remove(sequence)
-        else:
-            self.by_uid.pop(sequence.uid, None)
-
-
 class TextEngine:
     """A loaded text model that generates (the port `BatchingTextModel`).
 
@@ -94,7 +63,8 @@ class TextEngine:
         loaded: the model.
         prompt_cache_bytes: how much of computed prompts to keep for later requests, in bytes.
         max_batch: sequences that run at once; more wait. Families that cannot be batched run one by one.
-        prefill_step: prompt tokens computed per step; by default 16 on a CPU, else 2048.
+        prefill_step: prompt tokens computed per step; by default 16 on a CPU (64 beside answers),
+            else 2048.
     """
 
     def __init__(
@@ -113,7 +83,8 @@ class TextEngine:
         self._max_batch = max_batch if can_be_batched(loaded.model) else 1
         on_cpu = mx.default_device() == mx.Device(mx.cpu)
         self._prefill_step = prefill_step or (PREFILL_ON_CPU if on_cpu else PREFILL_ON_GPU)
-        self._sizes = measure(loaded.model, self._prefill_step)
+        self._prefill_beside = prefill_step or max(self._prefill_step, PREFILL_BESIDE_ANSWERS)
+        self._sizes = measure(loaded.model, self._prefill_beside)
         self._preparer: Preparer | None = Preparer(
             loaded.tokenizer,
             loaded.family,
@@ -122,7 +93,7 @@ class TextEngine:
         )
         self._generator: BatchGenerator | None = None
         self._tops: dict[int, int] = {}
-        self._sequences = _Sequences()
+        self._sequences = Sequences()
         self._inboxes: dict[Handle, deque[Delta]] = {}
         self._outbox: list[tuple[Handle, Delta]] = []
         self._last_handle = 0
@@ -202,7 +173,7 @@ class TextEngine:
         decoder = self._open_preparer().decoder(prepared)
         self._last_handle += 1
         grammar = prepared.grammar.mask() if prepared.grammar else None
-        sequence = _Sequence(Handle(self._last_handle), prepared, decoder, grammar)
+        sequence = Sequence(Handle(self._last_handle), prepared, decoder, grammar)
         self._sequences.by_handle[sequence.handle] = sequence
         self._sequences.waiting.append(sequence)
         return sequence.handle
@@ -278,12 +249,14 @@ class TextEngine:
             self._admit()
             if self._generator is None:
                 return
+            answering = len(self._generator._generation_batch) > 0
+            self._generator.prefill_step_size = self._prefill_beside if answering else self._prefill_step
             _, responses = self._generator.next()
             for response in responses:
                 sequence = self._sequences.by_uid[response.uid]
                 for delta in self._take(sequence, response):
                     self._deliver(sequence.handle, delta)
-        except RuntimeError as error:
+        except Exception as error:
             self._reset()
             raise _failure(error) from error
         except BaseException:
@@ -304,7 +277,7 @@ class TextEngine:
             sequence.uid = self._insert(sequence)
             self._sequences.by_uid[sequence.uid] = sequence
 
-    def _insert(self, sequence: _Sequence) -> int:
+    def _insert(self, sequence: Sequence) -> int:
         assert self._loaded is not None
         if self._generator is None:
             self._tops = {}
@@ -312,7 +285,7 @@ class TextEngine:
                 BatchGenerator(
                     self._loaded.model,
                     completion_batch_size=self._max_batch,
-                    prefill_batch_size=self._max_batch,
+                    prefill_batch_size=min(PREFILL_BATCH, self._max_batch),
                     prefill_step_size=self._prefill_step,
                 ),
                 self._tops,
@@ -340,7 +313,7 @@ class TextEngine:
             self._tops[uid] = top
         return int(uid)
 
-    def _take(self, sequence: _Sequence, response: GenerationBatch.Response) -> list[Delta]:
+    def _take(self, sequence: Sequence, response: GenerationBatch.Response) -> list[Delta]:
         """The deltas of one more token. The end token counts, but has no text."""
         sequence.generated += 1
         ended = response.finish_reason == "stop"
@@ -363,7 +336,7 @@ class TextEngine:
             row = logprobs_of(row, mx.array([response.token]), top)
         return self._open_preparer().names.delta(response.token, row)
 
-    def _finish(self, sequence: _Sequence, response: GenerationBatch.Response) -> None:
+    def _finish(self, sequence: Sequence, response: GenerationBatch.Response) -> None:
         """Take a finished sequence out of the batch and keep what was computed for it."""
         self._tops.pop(response.uid, None)
         caches, tokens = response.prompt_cache, response.all_tokens
@@ -373,7 +346,7 @@ class TextEngine:
         self._sequences.drop(sequence)
         self._prompt_cache.keep(tokens, caches)
 
-    def _remove(self, sequence: _Sequence) -> None:
+    def _remove(self, sequence: Sequence) -> None:
         self._sequences.drop(sequence)
         if sequence.uid is not None and self._generator is not None:
             self._tops.pop(sequence.uid, None)
@@ -382,16 +355,17 @@ class TextEngine:
     def _reset(self) -> None:
         """Forget every generation in progress, and the batch with them."""
         generator, self._generator = self._generator, None
-        self._sequences = _Sequences()
+        self._sequences = Sequences()
         self._outbox = []
         if generator is not None:
-            generator.close()
+            release(generator)
             mx.clear_cache()
 
 
-def _failure(error: RuntimeError) -> MlxkError:
-    """What mlx reports as a RuntimeError, most often that memory ran out."""
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _failure(error: Exception) -> MlxkError:
+    """What mlx reports as a RuntimeError, most often that memory ran out; or a fault of ours."""
+    lines = str(error).strip().splitlines() if isinstance(error, RuntimeError) else []
+    text = lines[0] if lines else type(error).__name__
     short = "allocate" in text or "memory" in text.lower()
     kind = ErrorKind.INSUFFICIENT_MEMORY if short else ErrorKind.OPERATION
     hint = "use a shorter prompt, a lower max-tokens or a smaller model" if short else None

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mlxk.adapters.runtimes.text_engine import Handle, TextEngine
+from mlxk.adapters.runtimes.sequences import Handle
+from mlxk.adapters.runtimes.text_engine import TextEngine
 from mlxk.domain.generation import (
     Answer,
     Delta,

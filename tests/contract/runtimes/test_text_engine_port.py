@@ -1,5 +1,6 @@
 """What a server asks of a model besides tokens: preparing apart from running, sizes, limits."""
 
+import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,6 +96,19 @@ def test_the_prompt_cache_is_trimmed(load: Load) -> None:
     assert ask(engine, chat("Count.")).text.endswith("nine ten")
 
 
+def test_a_shared_beginning_is_computed_once(load: Load) -> None:
+    """Another question about the same long text: only the rest of the prompt is computed."""
+    engine = load("llama")
+    text = "one two three four five six seven eight " * 20
+    first = ask(engine, raw(text + "nine", max_tokens=2))
+    second = ask(engine, raw(text + "ten", max_tokens=2))
+    usage = second.finish.usage
+    assert first.finish.usage.cached_tokens == 0
+    assert usage.prompt_tokens - usage.cached_tokens < 8 < usage.cached_tokens
+    again = ask(load("llama", prompt_cache_bytes=0), raw(text + "ten", max_tokens=2))
+    assert again.text == second.text
+
+
 def test_a_larger_batch(models: Callable[[str], Path]) -> None:
     engine = MlxTextRuntime(max_batch=16).load(models("llama"))
     handles = [submit(engine, raw("one", max_tokens=4)) for _ in range(12)]
@@ -122,8 +136,31 @@ def test_a_bias_for_no_token_is_refused(load: Load, token: int) -> None:
     assert caught.value.param == "logit_bias"
 
 
-def test_freed_memory_goes_back_after_closing(load: Load) -> None:
-    engine = load("llama")
-    assert ask(engine, raw("one", max_tokens=9)).finish.reason is FinishReason.LENGTH
-    engine.close()
-    assert mx.get_cache_memory() == 0
+def test_memory_is_freed_with_the_model_not_some_time_later(load: Load) -> None:
+    ask(load("llama"), raw("one", max_tokens=2))
+    gc.collect()
+    gc.disable()
+    try:
+        before = mx.get_active_memory()
+        engine = load("overfitted")
+        assert ask(engine, chat("Count.")).finish.reason is FinishReason.STOP
+        submit(engine, chat("Count."))
+        engine.step()
+        assert mx.get_active_memory() > before + 100_000
+        engine.close()
+        assert mx.get_active_memory() < before + 10_000
+        assert mx.get_cache_memory() == 0
+    finally:
+        gc.enable()
+
+
+def test_a_fault_outside_the_model_is_reported_like_one_of_it(load: Load) -> None:
+    engine = load("overfitted")
+    engine.submit(engine.prepare(chat("Count."), default_limit=None))
+    engine.step()
+    (sequence,) = engine._sequences.by_handle.values()
+    sequence.decoder = None  # type: ignore[assignment]
+    with pytest.raises(MlxkError, match="AttributeError"):
+        run_all(engine)
+    assert engine.active == 0
+    assert ask(engine, chat("Count.")).text.endswith("nine ten")

@@ -223,6 +223,15 @@ def test_schemas_that_cannot_be_used(load: Load, schema: dict[str, Any], where: 
     check(ask(engine, json_request(SCHEMAS["array"])), SCHEMAS["array"])
 
 
+def test_a_long_place_is_cut(load: Load) -> None:
+    schema: dict[str, Any] = {"type": "nothing"}
+    for _ in range(50):
+        schema = {"type": "object", "properties": {"a": schema}}
+    with pytest.raises(InvalidInput, match=r"#\.\.\..*/properties/a: .*nothing") as caught:
+        load("llama").prepare(json_request(schema), default_limit=None)
+    assert len(caught.value.message) < 600
+
+
 def test_a_schema_nested_too_deeply(load: Load) -> None:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(3000):
@@ -246,6 +255,20 @@ def test_without_llguidance_the_error_says_what_to_install(
         engine.prepare(json_request(SCHEMAS["array"]), default_limit=None)
     assert caught.value.kind is ErrorKind.DEPENDENCY_MISSING
     assert caught.value.hint == "pip install 'mlxk[server]'"
+
+
+def test_a_grammar_that_gives_up_cuts_its_own_answer_only(load: Load) -> None:
+    """As when a limit of the matcher is reached: no crash, and no claim that the answer is complete."""
+    engine = load("overfitted")
+    broken = engine.prepare(json_request(SCHEMAS["object"]), default_limit=None)
+    assert broken.grammar is not None
+    broken.grammar._matcher.consume_token(50)
+    assert broken.grammar.mask().gave_up
+    handles = [engine.submit(broken), submit(engine, chat("Count."))]
+    seen = run_all(engine)
+    cut, whole = (collect(seen[handle]) for handle in handles)
+    assert (cut.text, cut.finish.reason) == ("", FinishReason.LENGTH)
+    assert whole.text.endswith("nine ten")
 
 
 def test_a_schema_is_compiled_once(load: Load) -> None:
