@@ -6,7 +6,7 @@ from collections.abc import Callable
 from mlxk.app.server.pool import Entry, WarmPool
 from mlxk.app.server.runtime_thread import RuntimeLife
 from mlxk.domain.errors import ErrorKind, MlxkError
-from mlxk.domain.watch import Vital, limit_of
+from mlxk.domain.watch import Phase, Vital, limit_of
 
 __all__ = ["Watchdog"]
 
@@ -52,10 +52,9 @@ class Watchdog:
 
     def _stuck(self, entry: Entry) -> MlxkError:
         phase = entry.runtime.beat.phase
-        return _lost(
-            f"Model '{entry.model.name}' is stuck: {phase.value} has taken more than"
-            f" {limit_of(phase, self._step_limit):g} seconds."
-        )
+        doing = "rendering a prompt" if phase is Phase.IDLE else phase.value
+        limit = limit_of(Phase.PREFILLING if phase is Phase.IDLE else phase, self._step_limit)
+        return _lost(f"Model '{entry.model.name}' is stuck: {doing} has taken more than {limit:g} seconds.")
 
 
 def _dead(entry: Entry) -> MlxkError:
