@@ -154,6 +154,11 @@ class TextDecoder:
         return bool(self._stop and self._stop[3]) or bool(self._channel[0] == TEXT and self._channel[3])
 
     @property
+    def reasons(self) -> bool:
+        """Whether the text that comes now is reasoning."""
+        return bool(self._channel[0] == REASONING)
+
+    @property
     def called_tools(self) -> bool:
         """Whether there was a tool call."""
         return bool(self._calls)
@@ -279,6 +284,8 @@ class SequenceDecoder:
         self._text = text
         self._decoder = decoder
         self._logprobs: list[LogprobDelta] = []
+        self.reasoning_tokens = 0
+        """How many of the tokens are reasoning, its markers among them."""
 
     @property
     def stopped(self) -> bool:
@@ -297,7 +304,9 @@ class SequenceDecoder:
         no part of the answer's text: reasoning, tool calls, markers and stop texts have none.
         """
         text = self._text.add(token)
+        reasoned = self._decoder.reasons
         deltas = self._decoder.push(text)
+        self.reasoning_tokens += reasoned or self._decoder.reasons
         if logprob is None:
             return deltas
         self._logprobs.append(logprob)

@@ -68,7 +68,7 @@ class _Sequence:
     generated: int = 0
 
     def usage(self) -> Usage:
-        return Usage(self.prepared.prompt_tokens, self.generated, self.cached)
+        return Usage(self.prepared.prompt_tokens, self.generated, self.cached, self.decoder.reasoning_tokens)
 
 
 @dataclass(slots=True)

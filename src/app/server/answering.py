@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 
+import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,6 +17,8 @@ from mlxk.app.server.several import answer_all
 from mlxk.domain.generation import Delta, collect
 
 __all__ = ["AnswerResponse"]
+
+_log = structlog.get_logger("mlxk.server")
 
 _KEEP_ALIVE = b": keep-alive\n\n"
 _STREAM_HEADERS = [
@@ -134,7 +137,10 @@ async def _until_disconnect(receive: Receive) -> None:
 
 
 async def _cancel(task: "asyncio.Future[None]") -> None:
-    """Cancel a task and wait until it has cleaned up; what it failed with then is of no interest."""
-    if not task.done():
-        task.cancel()
-        await asyncio.wait((task,))
+    """Cancel a task and wait until it has cleaned up; nobody is left to be told of what fails then."""
+    if task.done():
+        return
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.warning("cancelled work failed", exc_info=error)

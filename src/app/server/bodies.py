@@ -1,18 +1,29 @@
 """From the bytes of a request to its body: bounded, strict, and refused with the field's name."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from mlxk.domain.errors import InvalidInput
+from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 
-__all__ = ["parse_body", "refuse_invalid"]
+__all__ = ["MAX_VALUES", "parse_body", "refuse_invalid"]
 
+MAX_VALUES = 250_000
+"""JSON values in one body: small ones take a hundred times their bytes once they are objects, or errors."""
+
+_MAX_LISTED = 1000
+"""Problems that are looked at one by one."""
+
+# A string without an end goes to the end, so that each byte is looked at once.
+_STRING_OR_VALUE = re.compile(rb'"(?:[^"\\]++|\\.)*+["\\]?|[,\[{]', re.DOTALL)
 _KEY = "[key]"
 """What pydantic calls a name in a mapping, after the name itself."""
+
+_QUOTE = ord('"')
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 _LONGEST_FIELD = 100
@@ -24,9 +35,11 @@ def parse_body(raw: bytes, model: type[BodyT]) -> BodyT:
     Raises:
         InvalidInput: it is empty, no UTF-8, no JSON (NaN is none), nested too deeply, has a name twice in one
             object, or a field that is unknown or wrong; `param` names the field as a path.
+        MlxkError: (`PAYLOAD_TOO_LARGE`) it has more than `MAX_VALUES` values.
     """
     if not raw.strip():
         raise InvalidInput("The request has no body.", hint="send a JSON object")
+    _refuse_too_many_values(raw)
     try:
         body = model.model_validate_json(raw)
     except ValidationError as error:
@@ -37,6 +50,8 @@ def parse_body(raw: bytes, model: type[BodyT]) -> BodyT:
 
 def refuse_invalid(error: ValidationError) -> InvalidInput:
     """What is wrong with a body, in one sentence that names the field."""
+    if error.error_count() > _MAX_LISTED:
+        return InvalidInput(f"The body has {error.error_count():,} unknown or wrong fields.")
     problems = error.errors(include_url=False, include_context=True, include_input=False)
     unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
     if unknown:
@@ -95,6 +110,19 @@ def _sentence(problem: ErrorDetails) -> str:
 def _reason(problem: ErrorDetails) -> str:
     """jiter's words, without what pydantic puts before them."""
     return problem["msg"].removeprefix("Invalid JSON: ").rstrip(".")
+
+
+def _refuse_too_many_values(raw: bytes) -> None:
+    """Every value but the first comes after one of three signs; those inside of strings do not count."""
+    if len(raw) <= MAX_VALUES or raw.count(b",") + raw.count(b"[") + raw.count(b"{") <= MAX_VALUES:
+        return
+    count = 0
+    for found in _STRING_OR_VALUE.finditer(raw):
+        count += raw[found.start()] != _QUOTE
+        if count > MAX_VALUES:
+            raise MlxkError(
+                ErrorKind.PAYLOAD_TOO_LARGE, f"The body has more than the {MAX_VALUES:,} JSON values allowed."
+            )
 
 
 def _refuse_repeated_names(raw: bytes) -> None:

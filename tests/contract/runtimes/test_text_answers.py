@@ -43,6 +43,10 @@ def test_reasoning_then_text(overfitted: TextEngine) -> None:
     kinds = [type(delta) for delta in deltas]
     assert kinds == sorted(kinds, key=[ReasoningDelta, TextDelta, Finish].index)
     assert answer.finish.reason is FinishReason.STOP
+    usage = answer.finish.usage
+    assert len(answer.reasoning.split()) <= usage.reasoning_tokens < usage.completion_tokens
+    at_once = collect(list(overfitted.generate(chat("Say hello.", thinking=False))))
+    assert at_once.finish.usage.reasoning_tokens == 0
 
 
 def test_a_template_that_opens_reasoning_itself(load: Load) -> None:

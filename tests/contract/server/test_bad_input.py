@@ -178,6 +178,35 @@ def test_a_body_of_another_type_is_refused(application: FastAPI, declared: dict[
     assert error_of(response)["param"] in ("Content-Type", "Content-Encoding")
 
 
+@pytest.mark.parametrize(
+    ("start", "again", "status"),
+    [
+        (b'{"messages": [', b"1,", 413),
+        (b'{"messages": [', b"{},", 413),
+        (b'{"metadata": [', b"[],", 413),
+        (b'{"a": "\\"", "metadata": [', b"[],", 413),
+        (b'{"stop": [', b'"a",', 413),
+        (b'{"model": "', b"[,{", 400),
+        (b'{"model": "', b'\\",', 400),
+    ],
+    ids=lambda value: repr(value),
+)
+def test_a_body_of_very_many_values_is_refused_before_they_are_made(
+    application: FastAPI, start: bytes, again: bytes, status: int
+) -> None:
+    content = start + again * 10_000_000
+    response = ask(application, "POST", CHAT, content=content, headers=JSON)
+    assert response.status_code == status
+    error_of(response)
+
+
+def test_very_many_unknown_fields_are_counted(application: FastAPI) -> None:
+    content = json.dumps({**HELLO, **{f"field{number}": 1 for number in range(100_000)}}).encode()
+    response = ask(application, "POST", CHAT, content=content, headers=JSON)
+    assert response.status_code == 400
+    assert "100,000" in error_of(response)["message"]
+
+
 def test_a_body_that_declares_too_much_is_refused_before_it_is_read(application: FastAPI) -> None:
     response = ask(
         application, "POST", CHAT, content=b"{}", headers={**JSON, "Content-Length": str(65 * 1024 * 1024)}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.contract.server.loopback import PATIENCE, served
+from tests.contract.server.asking import PATIENCE, serving
 from tests.memory_service import MemoryService
 
 HELLO = {"role": "user", "content": "hello"}
@@ -20,7 +20,7 @@ PATHS = pytest.mark.parametrize("path", GOOD)
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with served(MemoryService()) as address, httpx.Client(base_url=address, timeout=PATIENCE) as client:
+    with serving(MemoryService()) as address, httpx.Client(base_url=address, timeout=PATIENCE) as client:
         yield client
 
 

@@ -12,12 +12,14 @@ from mlxk.app.server.bodies import parse_body
 from mlxk.app.server.dialects import messages_body, responses_body
 from mlxk.app.server.dialects.dialect import Opening, Renderer
 from mlxk.app.server.dialects.messages import CountTokensBody, MessagesBody, read_messages
+from mlxk.app.server.dialects.messages_documents import AnthropicMessage
 from mlxk.app.server.dialects.messages_errors import TYPES
 from mlxk.app.server.dialects.responses import ResponsesBody, read_responses
+from mlxk.app.server.dialects.responses_documents import ResponseObject
 from mlxk.app.server.errors import describe
 from mlxk.domain.errors import ErrorKind, MlxkError
-from mlxk.domain.generation import FinishReason, TextDelta
-from tests.contract.server.scripts import CALLING, THINKING, scripted
+from mlxk.domain.generation import FinishReason, TextDelta, collect
+from tests.contract.server.scripts import CALLING, NOTHING, SAYING, THINKING, scripted
 from tests.memory_service import MODEL, Script, finish
 
 PAGE = (Path(__file__).parents[3] / "docs/server-dialects.md").read_text()
@@ -51,7 +53,7 @@ def events_of(renderer: Renderer, script: Script, *, fails: bool = False) -> set
     deltas: Sequence[Any] = script(None)  # type: ignore[arg-type]
     stream = renderer.begin(OPENING)
     if fails:
-        stream += renderer.failure(describe(MlxkError(ErrorKind.RUNTIME_LOST, "Gone."), None))
+        stream += renderer.failure(describe(MlxkError(ErrorKind.RUNTIME_LOST, "Gone."), None, str))
     else:
         stream += renderer.deltas(deltas) + renderer.end()
     return set(re.findall(r"^event: (.+)$", stream.decode(), re.MULTILINE))
@@ -110,3 +112,13 @@ def test_counting_takes_the_fields_it_names() -> None:
     sentence = MESSAGES.split("count_tokens` takes ")[1].split(", and answers")[0]
     harmless = {"cache_control", "user_profile_id"}
     assert set(NAME.findall(sentence)) == set(CountTokensBody.model_fields) - harmless
+
+
+@pytest.mark.parametrize("script", [SAYING, THINKING, CALLING, CUT, NOTHING])
+def test_answers_are_what_the_api_document_says(script: Script) -> None:
+    deltas: Sequence[Any] = [delta for _, delta in script(None)]  # type: ignore[arg-type]
+    responses = parse_body(b'{"model": "m", "input": "x", "top_logprobs": 1}', ResponsesBody)
+    ResponseObject.model_validate_json(read_responses(responses).renderer.whole(OPENING, [collect(deltas)]))
+    raw = b'{"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}'
+    messages = parse_body(raw, MessagesBody)
+    AnthropicMessage.model_validate_json(read_messages(messages).renderer.whole(OPENING, [collect(deltas)]))

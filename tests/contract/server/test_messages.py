@@ -23,7 +23,7 @@ from mlxk.domain.generation import (
     ToolCallDelta,
     Usage,
 )
-from tests.contract.server.loopback import PATIENCE, served
+from tests.contract.server.asking import PATIENCE, serving
 from tests.contract.server.scripts import CALLING, CALLS, NOTHING, SAYING, THINKING, scripted, without
 from tests.memory_service import MODEL, PROMPT_TOKENS, MemoryService, Script, finish
 
@@ -42,7 +42,7 @@ def service() -> MemoryService:
 @pytest.fixture
 def client(service: MemoryService) -> Iterator[Anthropic]:
     with (
-        served(service) as address,
+        serving(service) as address,
         Anthropic(base_url=address, api_key="x", max_retries=0, timeout=PATIENCE) as client,
     ):
         yield client
@@ -228,7 +228,7 @@ def test_an_unknown_model_and_an_unknown_field(client: Anthropic) -> None:
 
 
 def test_the_key_is_read_from_either_header() -> None:
-    with served(MemoryService(), HttpOptions(api_keys=("right",))) as address:
+    with serving(MemoryService(), HttpOptions(api_keys=("right",))) as address:
         for client in (
             Anthropic(base_url=address, api_key="right", auth_token=None, max_retries=0),
             Anthropic(base_url=address, auth_token="right", api_key=None, max_retries=0),
@@ -250,7 +250,7 @@ def test_what_the_package_sends_to_its_newest_endpoint(client: Anthropic) -> Non
 
 
 def test_events_on_the_wire(service: MemoryService) -> None:
-    with served(service) as address:
+    with serving(service) as address:
         answer = httpx.post(
             f"{address}/v1/messages",
             json={"model": "tiny", "max_tokens": 9, "messages": [HELLO], "stream": True},

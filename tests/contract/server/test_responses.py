@@ -19,7 +19,7 @@ from mlxk.domain.generation import (
     TextDelta,
     TokenLogprob,
 )
-from tests.contract.server.loopback import PATIENCE, served
+from tests.contract.server.asking import PATIENCE, serving
 from tests.contract.server.scripts import CALLING, CALLS, NOTHING, SAYING, THINKING, scripted, without
 from tests.memory_service import MODEL, MemoryService, Script, finish
 
@@ -40,7 +40,7 @@ def service() -> MemoryService:
 @pytest.fixture
 def client(service: MemoryService) -> Iterator[OpenAI]:
     with (
-        served(service) as address,
+        serving(service) as address,
         OpenAI(base_url=f"{address}/v1", api_key="x", max_retries=0, timeout=PATIENCE) as client,
     ):
         yield client
@@ -245,7 +245,7 @@ def test_an_unknown_model_and_an_unknown_field(client: OpenAI) -> None:
 
 def test_a_wrong_key() -> None:
     with (
-        served(MemoryService(), HttpOptions(api_keys=("right",))) as address,
+        serving(MemoryService(), HttpOptions(api_keys=("right",))) as address,
         OpenAI(base_url=f"{address}/v1", api_key="wrong", max_retries=0) as client,
         pytest.raises(openai.AuthenticationError),
     ):

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -84,12 +84,9 @@ def test_another_model_does_not_notice(faulty: Served) -> None:
 def test_a_second_signal_ends_a_server_that_waits_for_an_answer(faulty: Served) -> None:
     with ThreadPoolExecutor(1) as client:
         client.submit(_suppressed, faulty)
-        deadline = time.monotonic() + LIMIT
-        with faulty.client() as http:
-            while not http.get("/ready").json()["active"]:
-                assert time.monotonic() < deadline
+        _await(lambda: _active(faulty) > 0)
         faulty.process.send_signal(signal.SIGTERM)
-        _await_refusal(faulty)
+        _await(lambda: not _listens(faulty))
         faulty.process.send_signal(signal.SIGTERM)
         assert faulty.process.wait(LIMIT) == 128 + signal.SIGTERM
 
@@ -101,12 +98,21 @@ def _suppressed(server: Served) -> None:
         return
 
 
-def _await_refusal(server: Served) -> None:
+def _listens(server: Served) -> bool:
+    try:
+        httpx.get(f"{server.base_url}/health", timeout=5)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+def _active(server: Served) -> int:
+    with server.client() as http:
+        return int(http.get("/ready").json()["active"])
+
+
+def _await(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(f"{server.base_url}/health", timeout=5)
-        except httpx.HTTPError:
-            return
-        time.sleep(0.02)
-    raise AssertionError("it still listens")
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

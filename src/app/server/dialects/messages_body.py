@@ -7,6 +7,7 @@ a value that this server does not honour.
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, JsonValue, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from mlxk.app.server.dialects.fields import (
     MAX_MESSAGES,
@@ -26,14 +27,14 @@ from mlxk.domain.generation import MAX_STOPS
 
 __all__ = [
     "HARMLESS",
-    "AnyChoice",
-    "AutoChoice",
+    "AnyToolUse",
+    "AutoToolUse",
     "ContentBlock",
     "CountTokensBody",
     "MediaBlock",
     "MessagesBody",
-    "NamedChoice",
-    "NoChoice",
+    "NamedToolUse",
+    "NoToolUse",
     "PromptFields",
     "RedactedThinkingBlock",
     "TextBlock",
@@ -60,7 +61,7 @@ class TextBlock(Body):
 
 
 class MediaBlock(Body):
-    """What is not text; it is refused for what it is, whatever its fields are."""
+    """What is not text; it is refused for what it is, whatever its fields are, and so not documented."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -95,13 +96,12 @@ class ToolUseBlock(Body):
 
 ResultBlock: TypeAlias = Annotated[
     Annotated[TextBlock, Tag("#text")]
-    | Annotated[MediaBlock, Tag("#image")]
-    | Annotated[MediaBlock, Tag("#document")],
+    | Annotated[MediaBlock, SkipJsonSchema(), Tag("#image")]
+    | Annotated[MediaBlock, SkipJsonSchema(), Tag("#document")],
     by_type("text"),
 ]
 ResultContent: TypeAlias = Annotated[
-    Annotated[str, Tag("#text")]
-    | Annotated[tuple[ResultBlock, ...], Field(max_length=MAX_MESSAGES), Tag("#list")],
+    Annotated[str, Tag("#text")] | Annotated[tuple[ResultBlock, ...], Tag("#list")],
     text_or_list,
 ]
 
@@ -118,8 +118,8 @@ class ToolResultBlock(Body):
 
 ContentBlock: TypeAlias = Annotated[
     Annotated[TextBlock, Tag("#text")]
-    | Annotated[MediaBlock, Tag("#image")]
-    | Annotated[MediaBlock, Tag("#document")]
+    | Annotated[MediaBlock, SkipJsonSchema(), Tag("#image")]
+    | Annotated[MediaBlock, SkipJsonSchema(), Tag("#document")]
     | Annotated[ThinkingBlock, Tag("#thinking")]
     | Annotated[RedactedThinkingBlock, Tag("#redacted_thinking")]
     | Annotated[ToolUseBlock, Tag("#tool_use")]
@@ -127,13 +127,11 @@ ContentBlock: TypeAlias = Annotated[
     by_type("text", "tool_use", "tool_result", "thinking", "redacted_thinking"),
 ]
 Content: TypeAlias = Annotated[
-    Annotated[str, Tag("#text")]
-    | Annotated[tuple[ContentBlock, ...], Field(max_length=MAX_MESSAGES), Tag("#list")],
+    Annotated[str, Tag("#text")] | Annotated[tuple[ContentBlock, ...], Tag("#list")],
     text_or_list,
 ]
 System: TypeAlias = Annotated[
-    Annotated[str, Tag("#text")]
-    | Annotated[tuple[TextBlock, ...], Field(max_length=MAX_MESSAGES), Tag("#list")],
+    Annotated[str, Tag("#text")] | Annotated[tuple[TextBlock, ...], Tag("#list")],
     text_or_list,
 ]
 
@@ -164,21 +162,21 @@ class Tool(Body):
         return only_type(value, "custom")
 
 
-class AutoChoice(Body):
+class AutoToolUse(Body):
     """The model decides."""
 
     type: Literal["auto"]
     disable_parallel_tool_use: bool | None = None
 
 
-class AnyChoice(Body):
+class AnyToolUse(Body):
     """The model must call a tool."""
 
     type: Literal["any"]
     disable_parallel_tool_use: bool | None = None
 
 
-class NamedChoice(Body):
+class NamedToolUse(Body):
     """The model must call this tool."""
 
     type: Literal["tool"]
@@ -186,17 +184,17 @@ class NamedChoice(Body):
     disable_parallel_tool_use: bool | None = None
 
 
-class NoChoice(Body):
+class NoToolUse(Body):
     """The model must not call a tool."""
 
     type: Literal["none"]
 
 
 Choice: TypeAlias = Annotated[
-    Annotated[AutoChoice, Tag("#auto")]
-    | Annotated[AnyChoice, Tag("#any")]
-    | Annotated[NamedChoice, Tag("#tool")]
-    | Annotated[NoChoice, Tag("#none")],
+    Annotated[AutoToolUse, Tag("#auto")]
+    | Annotated[AnyToolUse, Tag("#any")]
+    | Annotated[NamedToolUse, Tag("#tool")]
+    | Annotated[NoToolUse, Tag("#none")],
     by_type("auto", "any", "tool", "none"),
 ]
 

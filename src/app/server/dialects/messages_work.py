@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mlxk.app.server.dialects.fields import sampling_with, stop_texts, tool_definition
 from mlxk.app.server.dialects.messages_body import (
-    AnyChoice,
-    AutoChoice,
+    AnyToolUse,
+    AutoToolUse,
     ContentBlock,
     CountTokensBody,
     MediaBlock,
     MessagesBody,
-    NamedChoice,
-    NoChoice,
+    NamedToolUse,
+    NoToolUse,
     PromptFields,
     TextBlock,
     ToolResultBlock,
@@ -20,7 +20,7 @@ from mlxk.app.server.dialects.messages_body import (
     Turn,
 )
 from mlxk.app.server.dialects.offered_tools import check_tools
-from mlxk.app.server.dialects.turns import assembled, check_asked, refuse_media
+from mlxk.app.server.dialects.turns import assembled, check_asked, media_refusal
 from mlxk.app.server.work import Work
 from mlxk.domain.errors import InvalidInput
 from mlxk.domain.generation import (
@@ -126,7 +126,7 @@ def _block(role: Role, block: ContentBlock, asked: set[str], param: str) -> Iter
         case TextBlock():
             yield Message(role, block.text)
         case MediaBlock():
-            raise refuse_media(block.type, param)
+            raise media_refusal(block.type, param)
         case ToolUseBlock():
             _check_speaker(role, Role.ASSISTANT, block.type, param)
             asked.add(block.id)
@@ -152,7 +152,7 @@ def _result(block: ToolResultBlock, param: str) -> str:
         parts = []
         for place, part in enumerate(block.content):
             if isinstance(part, MediaBlock):
-                raise refuse_media(part.type, f"{param}.content[{place}]")
+                raise media_refusal(part.type, f"{param}.content[{place}]")
             parts.append(part.text)
         text = "\n\n".join(parts)
     return f"{FAILED}{text}" if block.is_error else text
@@ -169,11 +169,11 @@ def _tools(body: PromptFields) -> tuple[tuple[ToolDefinition, ...], ToolChoice |
 
 def _tool_choice(body: PromptFields) -> ToolChoice | NamedTool:
     match body.tool_choice:
-        case AnyChoice():
+        case AnyToolUse():
             return ToolChoice.REQUIRED
-        case NamedChoice(name=name):
+        case NamedToolUse(name=name):
             return NamedTool(name)
-        case NoChoice():
+        case NoToolUse():
             return ToolChoice.NONE
         case _:
             return ToolChoice.AUTO
@@ -181,7 +181,7 @@ def _tool_choice(body: PromptFields) -> ToolChoice | NamedTool:
 
 def _parallel(body: PromptFields) -> bool:
     match body.tool_choice:
-        case AutoChoice() | AnyChoice() | NamedChoice() as choice:
+        case AutoToolUse() | AnyToolUse() | NamedToolUse() as choice:
             return choice.disable_parallel_tool_use is not True
         case _:
             return True

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["ChatCompletion", "Completion"]
+__all__ = ["AnswerToken", "CachedTokens", "ChatCompletion", "Completion", "Document"]
 
 Finished = Literal["stop", "length", "tool_calls"]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from mlxk.app.server.dialects.events import Event
 from mlxk.app.server.dialects.responses_body import (
     JsonObjectFormat,
-    JsonSchemaFormat,
     NamedFunction,
     ResponsesBody,
+    SchemaTextFormat,
 )
 from mlxk.app.server.dialects.responses_items import (
     CallItem,
@@ -187,7 +187,7 @@ def _format(body: ResponsesBody) -> JsonValue:
     match body.text.format if body.text else None:
         case JsonObjectFormat():
             return {"type": "json_object"}
-        case JsonSchemaFormat() as wanted:
+        case SchemaTextFormat() as wanted:
             return {"type": "json_schema", "name": wanted.name, "schema": wanted.schema_, "strict": True}
         case _:
             return {"type": "text"}

@@ -7,7 +7,9 @@ value that this server does not honour.
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
+from mlxk.app.server.dialects.chat_body import JsonObjectFormat, TextFormat
 from mlxk.app.server.dialects.fields import (
     MAX_MESSAGES,
     MAX_TOOLS,
@@ -25,21 +27,21 @@ from mlxk.app.server.dialects.unions import by_type, only_type, text_or_list
 
 __all__ = [
     "HARMLESS",
-    "FunctionCall",
-    "FunctionCallOutput",
-    "FunctionTool",
+    "CallInputItem",
+    "CallOutputItem",
     "InputItem",
     "InputMessage",
     "InputText",
     "JsonObjectFormat",
-    "JsonSchemaFormat",
     "MediaPart",
     "NamedFunction",
     "OutputText",
     "Part",
     "ReasoningItem",
     "ReasoningSettings",
+    "ResponseTool",
     "ResponsesBody",
+    "SchemaTextFormat",
 ]
 
 HARMLESS = (
@@ -83,7 +85,7 @@ class Refusal(Body):
 
 
 class MediaPart(Body):
-    """What is not text; it is refused for what it is, whatever its fields are."""
+    """What is not text; it is refused for what it is, whatever its fields are, and so not documented."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -94,13 +96,13 @@ Part: TypeAlias = Annotated[
     Annotated[InputText, Tag("#input_text")]
     | Annotated[OutputText, Tag("#output_text")]
     | Annotated[Refusal, Tag("#refusal")]
-    | Annotated[MediaPart, Tag("#input_image")]
-    | Annotated[MediaPart, Tag("#input_file")]
-    | Annotated[MediaPart, Tag("#input_audio")],
+    | Annotated[MediaPart, SkipJsonSchema(), Tag("#input_image")]
+    | Annotated[MediaPart, SkipJsonSchema(), Tag("#input_file")]
+    | Annotated[MediaPart, SkipJsonSchema(), Tag("#input_audio")],
     by_type("input_text", "output_text", "refusal"),
 ]
 Content: TypeAlias = Annotated[
-    Annotated[str, Tag("#text")] | Annotated[tuple[Part, ...], Field(max_length=MAX_MESSAGES), Tag("#list")],
+    Annotated[str, Tag("#text")] | Annotated[tuple[Part, ...], Tag("#list")],
     text_or_list,
 ]
 
@@ -116,7 +118,7 @@ class InputMessage(Body):
     phase: JsonValue = None
 
 
-class FunctionCall(Body):
+class CallInputItem(Body):
     """A call that the model made in an earlier turn."""
 
     type: Literal["function_call"]
@@ -127,7 +129,7 @@ class FunctionCall(Body):
     status: JsonValue = None
 
 
-class FunctionCallOutput(Body):
+class CallOutputItem(Body):
     """What the called function gave."""
 
     type: Literal["function_call_output"]
@@ -150,8 +152,8 @@ class ReasoningItem(Body):
 
 InputItem: TypeAlias = Annotated[
     Annotated[InputMessage, Tag("#message")]
-    | Annotated[FunctionCall, Tag("#function_call")]
-    | Annotated[FunctionCallOutput, Tag("#function_call_output")]
+    | Annotated[CallInputItem, Tag("#function_call")]
+    | Annotated[CallOutputItem, Tag("#function_call_output")]
     | Annotated[ReasoningItem, Tag("#reasoning")],
     by_type("message", "function_call", "function_call_output", "reasoning", untyped="message"),
 ]
@@ -162,7 +164,7 @@ Input: TypeAlias = Annotated[
 ]
 
 
-class FunctionTool(Body):
+class ResponseTool(Body):
     """A function the model may call; required and named calls always fit its schema, `strict` or not."""
 
     type: Literal["function"]
@@ -201,19 +203,7 @@ ToolChoiceField: TypeAlias = Annotated[
 ]
 
 
-class TextFormat(Body):
-    """Free text."""
-
-    type: Literal["text"]
-
-
-class JsonObjectFormat(Body):
-    """Any JSON object."""
-
-    type: Literal["json_object"]
-
-
-class JsonSchemaFormat(Body):
+class SchemaTextFormat(Body):
     """JSON of a schema; the answer is held to it whether `strict` is set or not."""
 
     type: Literal["json_schema"]
@@ -226,7 +216,7 @@ class JsonSchemaFormat(Body):
 Format: TypeAlias = Annotated[
     Annotated[TextFormat, Tag("#text")]
     | Annotated[JsonObjectFormat, Tag("#json_object")]
-    | Annotated[JsonSchemaFormat, Tag("#json_schema")],
+    | Annotated[SchemaTextFormat, Tag("#json_schema")],
     by_type("text", "json_object", "json_schema"),
 ]
 
@@ -264,7 +254,7 @@ class ResponsesBody(Body):
     top_p: TopP | None = None
     top_logprobs: TopLogprobs | None = None
     seed: Seed | None = None
-    tools: Annotated[tuple[FunctionTool, ...], Field(max_length=MAX_TOOLS)] | None = None
+    tools: Annotated[tuple[ResponseTool, ...], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoiceField | None = None
     parallel_tool_calls: bool | None = None
     text: TextSettings | None = None

@@ -5,22 +5,22 @@ from collections.abc import Iterator, Sequence
 from mlxk.app.server.dialects.fields import sampling_with, tool_definition
 from mlxk.app.server.dialects.offered_tools import check_tools
 from mlxk.app.server.dialects.responses_body import (
-    FunctionCall,
-    FunctionCallOutput,
+    CallInputItem,
+    CallOutputItem,
     InputItem,
     InputMessage,
     InputText,
     JsonObjectFormat,
-    JsonSchemaFormat,
     MediaPart,
     NamedFunction,
     OutputText,
     Part,
     ReasoningItem,
     ResponsesBody,
+    SchemaTextFormat,
 )
 from mlxk.app.server.dialects.thinking import thinking_settings
-from mlxk.app.server.dialects.turns import assembled, check_asked, checked_arguments, refuse_media
+from mlxk.app.server.dialects.turns import assembled, check_asked, checked_arguments, media_refusal
 from mlxk.app.server.work import Work
 from mlxk.domain.errors import InvalidInput
 from mlxk.domain.generation import (
@@ -91,12 +91,12 @@ def _turns(items: str | Sequence[InputItem]) -> Iterator[Message]:
         match item:
             case InputMessage():
                 yield Message(_ROLES[item.role], _text(item.content, f"{param}.content"))
-            case FunctionCall():
+            case CallInputItem():
                 asked.add(item.call_id)
                 arguments = checked_arguments(item.arguments, f"{param}.arguments")
                 call = ToolCall(item.call_id, item.name, arguments)
                 yield Message(Role.ASSISTANT, "", tool_calls=(call,))
-            case FunctionCallOutput():
+            case CallOutputItem():
                 check_asked(item.call_id, asked, f"{param}.call_id")
                 text = _text(item.output, f"{param}.output")
                 yield Message(Role.TOOL, text, tool_call_id=item.call_id)
@@ -115,7 +115,7 @@ def _part_text(part: Part, param: str) -> str:
         case InputText() | OutputText():
             return part.text
         case MediaPart():
-            raise refuse_media(part.type, param)
+            raise media_refusal(part.type, param)
         case _:
             return part.refusal
 
@@ -134,7 +134,7 @@ def _response_format(body: ResponsesBody) -> JsonFormat | None:
     match body.text.format if body.text else None:
         case JsonObjectFormat():
             return JsonFormat()
-        case JsonSchemaFormat(schema_=schema):
+        case SchemaTextFormat(schema_=schema):
             return JsonFormat(schema)
         case _:
             return None

@@ -7,7 +7,7 @@ from itertools import groupby
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 from mlxk.domain.generation import Message, Role
 
-__all__ = ["assembled", "check_asked", "checked_arguments", "refuse_media"]
+__all__ = ["assembled", "check_asked", "checked_arguments", "media_refusal"]
 
 
 def assembled(turns: Iterable[Message]) -> tuple[Message, ...]:
@@ -47,7 +47,7 @@ def checked_arguments(arguments: str, param: str) -> str:
     return arguments
 
 
-def refuse_media(kind: str, param: str) -> MlxkError:
+def media_refusal(kind: str, param: str) -> MlxkError:
     """The error for a part that is not text."""
     return MlxkError(
         ErrorKind.UNSUPPORTED_MULTIMODAL,

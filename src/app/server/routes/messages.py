@@ -6,13 +6,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mlxk.app.server.dialects.messages import CountTokensBody, MessagesBody, counting_work, read_messages
-from mlxk.app.server.documents import answers, reads
+from mlxk.app.server.dialects.messages_documents import AnthropicMessage
+from mlxk.app.server.documents import GENERATION_ERRORS, answers, reads
 from mlxk.app.server.posting import Posting, read_body
 
 __all__ = ["BODIES", "messages_routes"]
 
 BODIES = (MessagesBody, CountTokensBody)
-_STATUSES = (400, 401, 403, 404, 408, 413, 429, 500, 501, 503, 507)
 
 
 class TokenCount(BaseModel):
@@ -29,7 +29,9 @@ def messages_routes(posting: Posting) -> APIRouter:
         "/v1/messages",
         summary="Anthropic Messages",
         openapi_extra=reads(MessagesBody),
-        responses=answers(*_STATUSES, stream="Named events, `message_stop` last"),
+        responses=answers(
+            *GENERATION_ERRORS, whole=AnthropicMessage, stream="named events, `message_stop` last"
+        ),
     )
     async def messages(request: Request) -> Response:
         """Answer a conversation."""
@@ -40,7 +42,7 @@ def messages_routes(posting: Posting) -> APIRouter:
         summary="Count the tokens of a message's prompt",
         openapi_extra=reads(CountTokensBody),
         response_model=TokenCount,
-        responses=answers(*_STATUSES),
+        responses=answers(*GENERATION_ERRORS),
     )
     async def count_tokens(request: Request) -> JSONResponse:
         """Count the tokens of the prompt, as the model's chat template renders it."""

@@ -5,13 +5,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mlxk.app.server.dialects.responses import ResponsesBody, read_responses
-from mlxk.app.server.documents import answers, reads
+from mlxk.app.server.dialects.responses_documents import ResponseObject
+from mlxk.app.server.documents import GENERATION_ERRORS, answers, reads
 from mlxk.app.server.posting import Posting
 
 __all__ = ["BODIES", "responses_routes"]
 
 BODIES = (ResponsesBody,)
-_STATUSES = (400, 401, 403, 404, 408, 413, 429, 500, 501, 503, 507)
 
 
 def responses_routes(posting: Posting) -> APIRouter:
@@ -22,7 +22,9 @@ def responses_routes(posting: Posting) -> APIRouter:
         "/v1/responses",
         summary="OpenAI Responses",
         openapi_extra=reads(ResponsesBody),
-        responses=answers(*_STATUSES, stream="Named events, `response.completed` last"),
+        responses=answers(
+            *GENERATION_ERRORS, whole=ResponseObject, stream="named events, `response.completed` last"
+        ),
     )
     async def responses(request: Request) -> Response:
         """Answer; nothing is kept, so each request has the whole conversation."""
