@@ -23,10 +23,23 @@ from mlxk.domain.generation import (
 from mlxk.domain.ports import Prepared
 from mlxk.domain.tokens import completion_limit
 
-__all__ = ["BLOCK", "DIE", "FAIL", "KV_BYTES", "Faults", "MemoryEngine", "MemoryEngineRuntime", "says"]
+__all__ = [
+    "BLOCK",
+    "BLOCK_PROMPT",
+    "DIE",
+    "FAIL",
+    "KV_BYTES",
+    "Faults",
+    "MemoryEngine",
+    "MemoryEngineRuntime",
+    "says",
+]
 
 BLOCK, DIE, FAIL = "BLOCK", "DIE", "FAIL"
 """Prompts with this word block the step, end the thread, or make the step fail as a model does."""
+
+BLOCK_PROMPT = "BLOCK_PROMPT"
+"""A prompt with this word blocks where it is rendered."""
 
 KV_BYTES = 10
 """Bytes that the cache of one token takes."""
@@ -135,6 +148,9 @@ class MemoryEngine:
 
     def prepare(self, request: GenerationRequest, *, default_limit: int | None) -> PreparedWords:
         words = _words(request)
+        if BLOCK_PROMPT in words:
+            self._faults.blocked.set()
+            self._faults.release.wait(60)
         if "UNRENDERABLE" in words:
             raise InvalidInput("The template refuses the conversation.")
         limit = completion_limit(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from mlxk.app.server.generations import Generation
+from mlxk.app.server.losses import unloaded
 from mlxk.app.server.pool import Entry, WarmPool
 from mlxk.app.server.runtime_thread import RuntimeLife
 from mlxk.domain.admission import Admission, MemoryUse, Need, admit, cache_room, is_overgrown
@@ -72,7 +73,7 @@ class Admissions:
         for waiting in list(self._waiting):
             runtime = waiting.entry.runtime
             if runtime.life is not RuntimeLife.READY:
-                self._refuse(waiting, runtime.failure or _unloaded(runtime.name))
+                self._refuse(waiting, runtime.failure or unloaded(runtime.name))
             elif id(waiting.entry) in full:
                 continue
             elif not _has_place(waiting.entry):
@@ -158,10 +159,6 @@ def _running_bytes(entry: Entry) -> int:
     """What running generations take: what was measured, or what they have reserved while that is more."""
     reserved = sum(generation.work.begin_bytes for generation in entry.runtime.generations)
     return max(reserved, entry.runtime.stats.running_bytes)
-
-
-def _unloaded(name: str) -> MlxkError:
-    return MlxkError(ErrorKind.RUNTIME_LOST, f"Model '{name}' was unloaded.", hint="try again", retry_after=1)
 
 
 def _never_fits(need: Need, budget: int) -> MlxkError:

@@ -141,6 +141,11 @@ class WarmPool:
         return any(entry.runtime.failure is None for entry in self._leaving)
 
     @property
+    def left_behind(self) -> int:
+        """Lost models whose thread has not come back."""
+        return sum(entry.runtime.failure is not None for entry in self._leaving)
+
+    @property
     def leaving_bytes(self) -> int:
         """Bytes of the weights of `leaving`."""
         return sum(entry.model.nbytes for entry in self._leaving)

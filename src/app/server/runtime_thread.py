@@ -17,6 +17,7 @@ from typing import TypeAlias
 import structlog
 
 from mlxk.app.server.generations import Generation, PreparedWork
+from mlxk.app.server.losses import died, unloaded
 from mlxk.app.server.prompt_thread import PromptThread
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import Delta, Finish, GenerationRequest
@@ -170,7 +171,7 @@ class RuntimeThread:
         """Close the model and end the thread; generations in progress are gone without a word."""
         if self.life in (RuntimeLife.LOADING, RuntimeLife.READY):
             self.life = RuntimeLife.CLOSING
-            self._prompts.close(_closed(self.name))
+            self._prompts.close(unloaded(self.name))
         self._inbox.put(self._leave)
 
     def give_up(self, error: MlxkError) -> None:
@@ -184,7 +185,7 @@ class RuntimeThread:
 
     def _open_model(self) -> BatchingTextModel:
         if self._model is None:
-            raise _closed(self.name)
+            raise unloaded(self.name)
         return self._model
 
     # The event loop's side of what the thread says.
@@ -230,7 +231,7 @@ class RuntimeThread:
         self.failure = self.failure or failure
         self.life = RuntimeLife.ENDED
         self._model = None
-        error = self.failure or _closed(self.name)
+        error = self.failure or unloaded(self.name)
         self._prompts.close(error)
         self._on_change()  # before pins are given back: a lost model must not look like an idle one
         for generation in list(self.generations):
@@ -262,7 +263,7 @@ class RuntimeThread:
                 self._turn(model)
         except BaseException as error:
             log.exception("runtime_died", model=self.name)
-            return _died(self.name, error)
+            return died(self.name, error)
         finally:
             self._close_model(model)
         return None
@@ -384,21 +385,3 @@ class RuntimeThread:
             self._loop.call_soon_threadsafe(callback)
         except RuntimeError:  # the event loop is closed: nobody is there to hear, so there is nothing to do
             self._on_thread.leaving = True
-
-
-def _closed(name: str) -> MlxkError:
-    return MlxkError(
-        ErrorKind.RUNTIME_LOST,
-        f"Model '{name}' was unloaded before it could answer.",
-        hint="try again",
-        retry_after=1,
-    )
-
-
-def _died(name: str, error: BaseException) -> MlxkError:
-    return MlxkError(
-        ErrorKind.RUNTIME_LOST,
-        f"Model '{name}' failed while it worked ({type(error).__name__}).",
-        hint="try again: the next request loads it anew",
-        retry_after=1,
-    )

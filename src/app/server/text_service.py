@@ -152,6 +152,7 @@ class TextService:
             queue_limit=self._limits.queue,
             lost=self._pool.lost,
             stopping=self._stopping is not None,
+            left_behind=self._pool.left_behind,
             waiting_to_load=len(self._places) - sum(entry.waiting for entry in warm),
         )
 

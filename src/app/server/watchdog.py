@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
+from mlxk.app.server.losses import lost
 from mlxk.app.server.pool import Entry, WarmPool
 from mlxk.app.server.runtime_thread import RuntimeLife
-from mlxk.domain.errors import ErrorKind, MlxkError
-from mlxk.domain.watch import Vital, limit_of
+from mlxk.domain.errors import MlxkError
+from mlxk.domain.watch import Phase, Vital, limit_of
 
 __all__ = ["Watchdog"]
 
@@ -52,20 +53,10 @@ class Watchdog:
 
     def _stuck(self, entry: Entry) -> MlxkError:
         phase = entry.runtime.beat.phase
-        return _lost(
-            f"Model '{entry.model.name}' is stuck: {phase.value} has taken more than"
-            f" {limit_of(phase, self._step_limit):g} seconds."
-        )
+        doing = "rendering a prompt" if phase is Phase.IDLE else phase.value
+        limit = limit_of(Phase.PREFILLING if phase is Phase.IDLE else phase, self._step_limit)
+        return lost(f"Model '{entry.model.name}' is stuck: {doing} has taken more than {limit:g} seconds.")
 
 
 def _dead(entry: Entry) -> MlxkError:
-    return _lost(f"The thread of model '{entry.model.name}' has died.")
-
-
-def _lost(message: str) -> MlxkError:
-    return MlxkError(
-        ErrorKind.RUNTIME_LOST,
-        message,
-        hint="try again: the next request loads it anew",
-        retry_after=1,
-    )
+    return lost(f"The thread of model '{entry.model.name}' has died.")

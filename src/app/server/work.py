@@ -63,6 +63,7 @@ class ServerState:
         stopping: whether it takes no more work.
         queue_limit: requests that may wait.
         waiting_to_load: requests whose model is not warm yet.
+        left_behind: lost models whose thread has not come back, which keep their memory until it does.
     """
 
     models: tuple[LoadedModelState, ...]
@@ -70,6 +71,7 @@ class ServerState:
     lost: str | None = None
     stopping: bool = False
     waiting_to_load: int = 0
+    left_behind: int = 0
 
     @property
     def waiting(self) -> int:

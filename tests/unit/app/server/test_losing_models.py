@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from mlxk.domain.errors import ErrorKind, MlxkError
-from tests.memory_engine import BLOCK, DIE, says
+from tests.memory_engine import BLOCK, BLOCK_PROMPT, DIE, says
 from tests.unit.app.server.serving import WEIGHTS, Rig, ask, rig, until, work
 
 
@@ -63,8 +63,10 @@ def test_a_stuck_thread_fails_all_who_wait_and_the_next_request_loads_anew() -> 
             assert (state.models, state.active, state.waiting) == ((), 0, 0)
             assert [a.text for a in await ask(r.service, work(says("back")))] == ["back "]
             assert r.service.state().lost is None
+            assert r.service.state().left_behind == 1
             r.faults.release.set()
             await until(lambda: r.engines[0][1].closed)
+            await until(lambda: r.service.state().left_behind == 0)
             assert [a.text for a in await ask(r.service, work(says("still")))] == ["still "]
             assert len(r.engines) == 2
 
@@ -134,6 +136,23 @@ def test_a_load_that_never_ends_is_noticed() -> None:
             assert len(await ask(r.service, work(says("a")))) == 1
             gate.set()
             await until(lambda: len(r.engines) == 2 and r.engines[1][1].closed)
+
+    asyncio.run(run())
+
+
+def test_a_prompt_that_is_never_rendered_stalls_no_batch_and_is_noticed() -> None:
+    async def run() -> None:
+        async with rig(step_limit=10) as r:
+            gate = r.faults.gate = threading.Event()
+            async with r.service.answer(work(says("w w w"))) as answering:
+                stuck: asyncio.Task[object] = asyncio.create_task(ask(r.service, work(says(BLOCK_PROMPT))))
+                await until(r.faults.blocked.is_set)
+                gate.set()
+                assert [delta async for batch in answering for delta in batch]
+            r.pass_time(100)
+            assert "rendering a prompt" in (await lost(stuck)).message
+            r.faults.release.set()
+            assert len(await ask(r.service, work(says("a")))) == 1
 
     asyncio.run(run())
 
