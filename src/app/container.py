@@ -86,6 +86,9 @@ __all__ = ["Container", "container_for"]
 BATCH_ON_SERVER = 32
 """Generations of one model that run at once."""
 
+PREFILL_ON_SERVER = 64
+"""Prompt tokens computed at once on a CPU: no Ctrl-C waits for it there, as at a terminal."""
+
 
 def _later(module: str, name: str) -> Callable[..., Any]:
     """A class, or a function of one, imported at its first call: a command loads only what it uses."""
@@ -168,7 +171,9 @@ class Container(containers.DeclarativeContainer):
         prompt_cache_bytes=0,  # a process that answers once has nobody to keep a prompt for
     )
     batching_runtime: "providers.Singleton[BatchingTextRuntime]" = providers.Singleton(
-        _later("mlxk.adapters.runtimes.text", "MlxTextRuntime"), max_batch=BATCH_ON_SERVER
+        _later("mlxk.adapters.runtimes.text", "MlxTextRuntime"),
+        max_batch=BATCH_ON_SERVER,
+        prefill_on_cpu=PREFILL_ON_SERVER,
     )
     uploader: "providers.Singleton[HubUploader]" = providers.Singleton(
         _later("mlxk.adapters.hub.uploads", "HuggingFaceUploads")

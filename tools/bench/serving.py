@@ -62,7 +62,7 @@ def _body(server: RunningServer, prompt: str, tokens: int) -> Mapping[str, Any]:
 def _prompts(clients: int, run: int) -> list[str]:
     """Prompts that share nothing after their first words, so that no cache answers for a server."""
     return [
-        f"{run} {client} " + " ".join(WORDS[(client + i) % 10] for i in range(12))
+        f"{clients} {run} {client} " + " ".join(WORDS[(client + i) % 10] for i in range(12))
         for client in range(clients)
     ]
 

@@ -23,6 +23,8 @@ __all__ = ["MlxTextRuntime"]
 
 DEFAULT_PROMPT_CACHE_BYTES = 2 * 1024**3
 DEFAULT_BATCH = 8
+PREFILL_ON_CPU = 16
+"""A CPU gains nothing from more, unless the model is a toy (measured: 16 to 2,048 take the same time)."""
 
 
 class MlxTextRuntime:
@@ -31,13 +33,19 @@ class MlxTextRuntime:
     Args:
         prompt_cache_bytes: how much of computed prompts each model keeps for later requests, in bytes.
         max_batch: generations that run at once in each model; more wait.
+        prefill_on_cpu: prompt tokens computed at once on a CPU, which an interrupt waits for.
     """
 
     def __init__(
-        self, *, prompt_cache_bytes: int = DEFAULT_PROMPT_CACHE_BYTES, max_batch: int = DEFAULT_BATCH
+        self,
+        *,
+        prompt_cache_bytes: int = DEFAULT_PROMPT_CACHE_BYTES,
+        max_batch: int = DEFAULT_BATCH,
+        prefill_on_cpu: int = PREFILL_ON_CPU,
     ) -> None:
         self._prompt_cache_bytes = prompt_cache_bytes
         self._max_batch = max_batch
+        self._prefill_on_cpu = prefill_on_cpu
 
     def load(self, path: Path) -> "TextEngine":
         """Load the model in a directory.
@@ -50,7 +58,10 @@ class MlxTextRuntime:
             from mlxk.adapters.runtimes.text_engine import TextEngine
 
             return TextEngine(
-                _load(path), prompt_cache_bytes=self._prompt_cache_bytes, max_batch=self._max_batch
+                _load(path),
+                prompt_cache_bytes=self._prompt_cache_bytes,
+                max_batch=self._max_batch,
+                prefill_on_cpu=self._prefill_on_cpu,
             )
 
 

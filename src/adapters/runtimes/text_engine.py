@@ -29,12 +29,12 @@ from mlxk.domain.ports import Prepared
 
 __all__ = ["LoadedModel", "TextEngine"]
 
-PREFILL_ON_CPU, PREFILL_ON_GPU = 16, 2048
-"""Prompt tokens computed at once: an interrupt waits for one such step. A CPU gains nothing from longer
-ones (measured: 16 to 2,048 take the same time), a GPU does (the default of mlx-lm)."""
+PREFILL_ON_GPU = 2048
+"""Prompt tokens computed at once, as mlx-lm's default: a GPU gains from long pieces."""
 
-PREFILL_BESIDE_ANSWERS = 64
-"""The same on a CPU while answers are being generated: each step costs the prompt a token of all of those."""
+BESIDE_ANSWERS_ON_CPU, BESIDE_ANSWERS_ON_GPU = 64, 512
+"""The same while answers are being generated: longer ones let those wait, shorter ones let the prompt wait,
+as each costs it a token of all of them."""
 
 PREFILL_BATCH = 8
 """Prompts computed side by side (as in mlx-lm's server): more would all get their first token at the end."""
@@ -63,8 +63,7 @@ class TextEngine:
         loaded: the model.
         prompt_cache_bytes: how much of computed prompts to keep for later requests, in bytes.
         max_batch: sequences that run at once; more wait. Families that cannot be batched run one by one.
-        prefill_step: prompt tokens computed per step; by default 16 on a CPU (64 beside answers),
-            else 2048.
+        prefill_on_cpu: prompt tokens computed per step on a CPU while no answer is being generated.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class TextEngine:
         *,
         prompt_cache_bytes: int,
         max_batch: int,
-        prefill_step: int | None = None,
+        prefill_on_cpu: int,
     ) -> None:
         self._loaded: LoadedModel | None = loaded
         self._context_length = loaded.context_length
@@ -82,9 +81,9 @@ class TextEngine:
         self._prompt_cache = PromptCache(prompt_cache_bytes if can_be_merged(loaded.model) else 0)
         self._max_batch = max_batch if can_be_batched(loaded.model) else 1
         on_cpu = mx.default_device() == mx.Device(mx.cpu)
-        self._prefill_step = prefill_step or (PREFILL_ON_CPU if on_cpu else PREFILL_ON_GPU)
-        self._prefill_beside = prefill_step or max(self._prefill_step, PREFILL_BESIDE_ANSWERS)
-        self._sizes = measure(loaded.model, self._prefill_beside)
+        self._prefill_step = prefill_on_cpu if on_cpu else PREFILL_ON_GPU
+        self._prefill_beside = BESIDE_ANSWERS_ON_CPU if on_cpu else BESIDE_ANSWERS_ON_GPU
+        self._sizes = measure(loaded.model, max(self._prefill_step, self._prefill_beside))
         self._preparer: Preparer | None = Preparer(
             loaded.tokenizer,
             loaded.family,

@@ -313,7 +313,7 @@ def test_a_prompt_of_several_prefill_steps(load: Load) -> None:
     request = raw("one two three four five six " * 12, max_tokens=6)
     loaded = load("llama")._loaded
     assert loaded is not None
-    engine = TextEngine(loaded, prompt_cache_bytes=0, max_batch=8, prefill_step=16)
+    engine = TextEngine(loaded, prompt_cache_bytes=0, max_batch=8, prefill_on_cpu=16)
     assert ask(engine, request).text == ask(load("llama"), request).text
     handle = submit(engine, request)
     assert engine.step() == []  # the first piece of the prompt: one may cancel between pieces
