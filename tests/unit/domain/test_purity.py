@@ -7,7 +7,7 @@ import sys
 
 import mlxk.domain
 
-MODULES = sorted(module.name for module in pkgutil.iter_modules(mlxk.domain.__path__, "mlxk.domain."))
+MODULES = sorted(module.name for module in pkgutil.walk_packages(mlxk.domain.__path__, "mlxk.domain."))
 
 PROBE = """
 import importlib, json, sys
