@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, JsonValue, Tag
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
 from mlxk.app.server.dialects.fields import (
     MAX_CHOICES,
@@ -25,6 +25,7 @@ from mlxk.app.server.dialects.fields import (
     TopLogprobs,
     TopP,
 )
+from mlxk.app.server.dialects.unions import only_type
 
 __all__ = [
     "HARMLESS",
@@ -44,6 +45,7 @@ HARMLESS = (
     "service_tier",
     "safety_identifier",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
 )
 """Fields that are accepted and have no effect: they mean something only to a hosted service."""
@@ -60,6 +62,7 @@ class HarmlessFields(Body):
     service_tier: JsonValue = _NO_EFFECT
     safety_identifier: JsonValue = _NO_EFFECT
     prompt_cache_key: JsonValue = _NO_EFFECT
+    prompt_cache_options: JsonValue = _NO_EFFECT
     prompt_cache_retention: JsonValue = _NO_EFFECT
 
 
@@ -72,20 +75,22 @@ class ContentPart(Body):
     image_url: JsonValue = None
     input_audio: JsonValue = None
     file: JsonValue = None
+    cache_control: JsonValue = _NO_EFFECT
+    prompt_cache_breakpoint: JsonValue = _NO_EFFECT
 
 
 class CalledFunction(Body):
     """The function of a tool call; `arguments` is JSON text."""
 
     name: ToolName
-    arguments: str = ""
+    arguments: str | None = None
 
 
 class CalledTool(Body):
     """A tool call of an earlier assistant message."""
 
     id: Annotated[str, Field(min_length=1, max_length=512)]
-    type: Literal["function"] = "function"
+    type: Literal["function"] | None = None
     function: CalledFunction
     index: int | None = Field(default=None, description="As streams have it; has no effect.")
 
@@ -104,10 +109,13 @@ class ChatMessage(Body):
     """One message; which fields belong to which role is checked when the conversation is read.
 
     `name`, `annotations` and the reasoning of earlier answers are accepted, as clients send answers back
-    as they got them, and not given to the model.
+    as they got them (`provider_specific_fields` is what litellm adds to them), and not given to the model.
     """
 
-    IGNORED: ClassVar[tuple[str, ...]] = ("name", "annotations", "reasoning_content", "reasoning")
+    IGNORED: ClassVar[tuple[str, ...]] = (
+        *("name", "annotations", "reasoning_content", "reasoning"),
+        *("provider_specific_fields", "cache_control"),
+    )
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
@@ -118,6 +126,8 @@ class ChatMessage(Body):
     annotations: JsonValue = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    provider_specific_fields: JsonValue = None
+    cache_control: JsonValue = None
     audio: None = None
     function_call: None = None
 
@@ -129,6 +139,7 @@ class FunctionTool(Body):
     description: str | None = None
     parameters: dict[str, JsonValue] | None = None
     strict: bool | None = None
+    cache_control: JsonValue = _NO_EFFECT
 
 
 class ChatTool(Body):
@@ -136,6 +147,13 @@ class ChatTool(Body):
 
     type: Literal["function"]
     function: FunctionTool
+    cache_control: JsonValue = _NO_EFFECT
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_functions(cls, value: object) -> object:
+        """Custom tools have grammars of their own."""
+        return only_type(value, "function")
 
 
 class FunctionName(Body):
@@ -149,6 +167,12 @@ class NamedChoice(Body):
 
     type: Literal["function"]
     function: FunctionName
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_functions(cls, value: object) -> object:
+        """No other tools can be chosen, nor a part of them."""
+        return only_type(value, "function")
 
 
 def _choice_kind(value: object) -> str:
@@ -209,7 +233,7 @@ class StreamOptions(Body):
     include_obfuscation: bool | None = None
 
 
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class ChatBody(HarmlessFields):
@@ -241,3 +265,6 @@ class ChatBody(HarmlessFields):
     reasoning_effort: Effort | None = None
     chat_template_kwargs: Annotated[dict[str, JsonValue], Field(max_length=32)] | None = None
     keep_alive: KeepAliveField | None = None
+    modalities: Annotated[tuple[Literal["text"], ...], Field(max_length=2)] | None = None
+    verbosity: Literal["medium"] | None = None
+    prediction: JsonValue = Field(default=None, description="A guess of the answer; has no effect.")
