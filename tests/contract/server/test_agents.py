@@ -1,4 +1,4 @@
-"""Requests as programs that people use send them: none is refused, none is changed by what asks for nothing."""
+"""Requests as programs that people use send them: what asks for nothing is no reason to refuse one."""
 
 from typing import Any
 
@@ -110,7 +110,8 @@ RESPONSES: dict[str, dict[str, Any]] = {
     "the openai package, items dumped": {
         "input": [
             USER,
-            {**CALLED, "id": "fc_1", "status": "completed", "async_": None, "caller": None, "namespace": None},
+            {**CALLED, "id": "fc_1", "status": "completed", "caller": None, "namespace": None,
+             "async_": None},
             RESULT,
             {
                 "id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "phase": None,
@@ -137,7 +138,7 @@ MESSAGES: dict[str, dict[str, Any]] = {
                 {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": "ls"}},
             ]},
             {"role": "user", "content": [
-                {"type": "tool_result", "tool_use_id": "toolu_1", "content": "a", "is_error": False, **CACHED},
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": "a", "is_error": False},
             ]},
         ],
         "tools": [{"name": "Bash", "description": "Runs it", "input_schema": SCHEMA}],
