@@ -24,8 +24,12 @@ from mlxk.app.server.dialects.fields import (
     TopK,
     TopLogprobs,
     TopP,
+    sampling_with,
 )
 from mlxk.app.server.dialects.unions import only_type
+from mlxk.domain.errors import InvalidInput
+from mlxk.domain.keep_alive import KeepAlive, parse_keep_alive
+from mlxk.domain.sampling import Sampling
 
 __all__ = [
     "HARMLESS",
@@ -35,6 +39,7 @@ __all__ = [
     "ContentPart",
     "JsonSchemaFormat",
     "NamedChoice",
+    "SampledFields",
     "StreamOptions",
 ]
 
@@ -236,13 +241,11 @@ class StreamOptions(Body):
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-class ChatBody(HarmlessFields):
-    """A chat request."""
+class SampledFields(HarmlessFields):
+    """What chats and completions have in common."""
 
     model: ModelName
-    messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_tokens: Count | None = None
-    max_completion_tokens: Count | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None
     top_k: TopK | None = None
@@ -256,6 +259,44 @@ class ChatBody(HarmlessFields):
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    keep_alive: KeepAliveField | None = None
+
+    def sampling(self) -> Sampling:
+        """How tokens are drawn; what is not said is the server's default."""
+        return sampling_with(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            logit_bias=self.logit_bias,
+            seed=self.seed,
+        )
+
+    def staying(self) -> KeepAlive | None:
+        """How long the model stays loaded, or None for the server's default."""
+        return None if self.keep_alive is None else parse_keep_alive(self.keep_alive)
+
+    def with_usage(self) -> bool:
+        """Whether a stream ends with token counts.
+
+        Raises:
+            InvalidInput: there are options for a stream, but none is asked for.
+        """
+        if self.stream_options is None:
+            return False
+        if not self.stream:
+            raise InvalidInput("Stream options are for streams.", param="stream_options")
+        return self.stream_options.include_usage is True
+
+
+class ChatBody(SampledFields):
+    """A chat request."""
+
+    messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MAX_MESSAGES)]
+    max_completion_tokens: Count | None = None
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = None
     tools: Annotated[tuple[ChatTool, ...], Field(max_length=MAX_TOOLS)] | None = None
@@ -264,7 +305,6 @@ class ChatBody(HarmlessFields):
     response_format: ResponseFormat | None = None
     reasoning_effort: Effort | None = None
     chat_template_kwargs: Annotated[dict[str, JsonValue], Field(max_length=32)] | None = None
-    keep_alive: KeepAliveField | None = None
     modalities: Annotated[tuple[Literal["text"], ...], Field(max_length=2)] | None = None
     verbosity: Literal["medium"] | None = None
     prediction: JsonValue = Field(default=None, description="A guess of the answer; has no effect.")
