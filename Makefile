@@ -24,8 +24,9 @@ demo: setup ## List, check and run the bundled model
 test: setup ## The whole offline suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
-soak: setup ## Kill and restart long work many times (KILLS=200)
+soak: setup ## Kill long work many times (KILLS=200), try many bodies (EXAMPLES=500)
 	MLXK_SOAK_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -q tests/contract/crash
+	MLXK_SOAK_EXAMPLES=$(or $(EXAMPLES),500) $(BIN)/python -m pytest -q tests/contract/server/test_openapi.py
 
 lint: setup
 	$(BIN)/ruff check src tests tools

@@ -8,6 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from mlxk.app.server.dialects.fields import UNKNOWN_FIELD
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 
 __all__ = ["MAX_VALUES", "parse_body", "refuse_invalid"]
@@ -53,7 +54,7 @@ def refuse_invalid(error: ValidationError) -> InvalidInput:
     if error.error_count() > _MAX_LISTED:
         return InvalidInput(f"The body has {error.error_count():,} unknown or wrong fields.")
     problems = error.errors(include_url=False, include_context=True, include_input=False)
-    unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+    unknown = [problem for problem in problems if problem["type"] == UNKNOWN_FIELD]
     if unknown:
         return _unknown_fields(unknown)
     problem = problems[0]

@@ -81,6 +81,8 @@ def _response(error: MlxkError, scope: Scope) -> JSONResponse:
         headers["Retry-After"] = str(max(1, error.retry_after))
     elif error.kind.http_status in (429, 503):
         headers["Retry-After"] = "1"
+    if error.kind.http_status >= 500 and not error.kind.retryable:
+        headers["X-Should-Retry"] = "false"  # the SDKs of OpenAI and Anthropic try any 5xx again
     if error.kind is ErrorKind.AUTH:
         headers["WWW-Authenticate"] = "Bearer"
     if error.kind in _CLOSES:

@@ -1,6 +1,7 @@
 """`POST /v1/messages` through the `anthropic` package, over a real socket."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import anthropic
 import httpx
@@ -106,6 +107,25 @@ def test_thinking_is_a_block_of_its_own(client: Anthropic, service: MemoryServic
     with client.messages.stream(model="tiny", max_tokens=9, messages=[HELLO]) as stream:
         thoughts = [event.thinking for event in stream if event.type == "thinking"]
     assert thoughts == ["hm", "m"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_thinking_can_be_left_out_of_its_block(
+    client: Anthropic, service: MemoryService, streamed: bool
+) -> None:
+    service.script = THINKING
+    options: Any = {
+        "model": "tiny", "max_tokens": 9, "messages": [HELLO],
+        "thinking": {"type": "adaptive", "display": "omitted"},
+    }  # fmt: skip
+    if streamed:
+        with client.messages.stream(**options) as stream:
+            content: Any = stream.get_final_message().content
+    else:
+        content = client.messages.create(**options).content
+    thinking, text = content
+    assert (thinking.type, thinking.thinking, bool(thinking.signature)) == ("thinking", "", True)
+    assert text.text == "Yes."
 
 
 def test_calls_and_their_results(client: Anthropic, service: MemoryService) -> None:

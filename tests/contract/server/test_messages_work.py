@@ -187,7 +187,7 @@ def test_counting_needs_no_limit_and_gives_the_same_prompt() -> None:
         ({"speed": "fast"}, "speed"),
         ({"output_config": {"effort": "none"}}, "output_config.effort"),
         ({"thinking": {"type": "between_tools"}}, "thinking.type"),
-        ({"thinking": {"type": "adaptive", "display": "omitted"}}, "thinking.display"),
+        ({"thinking": {"type": "adaptive", "display": "whole"}}, "thinking.display"),
         ({"system": [{"type": "image"}]}, "system[0].type"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),

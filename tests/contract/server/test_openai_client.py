@@ -1,8 +1,10 @@
 """The `openai` SDK reads our chats, completions, models and errors."""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -226,3 +228,24 @@ def test_a_failure_in_a_stream_is_raised(client: openai.OpenAI, service: MemoryS
     with pytest.raises(openai.APIError, match="The model stopped"):
         said.extend(chunk.choices[0].delta.content for chunk in stream)
     assert said == ["", "Hel"]
+
+
+def test_the_sdk_waits_as_long_as_it_is_told_and_tries_again(service: MemoryService) -> None:
+    service.refusal = MlxkError(ErrorKind.QUEUE_FULL, "Full.", retry_after=2)
+    told: list[str | None] = []
+
+    def make_room(response: httpx.Response) -> None:
+        told.append(response.headers.get("retry-after"))
+        service.refusal = None
+
+    http: Any = httpx.Client(event_hooks={"response": [make_room]})
+    with (
+        serving(service) as address,
+        http,
+        openai.OpenAI(base_url=f"{address}/v1", api_key="x", max_retries=1, http_client=http) as client,
+    ):
+        began = time.monotonic()
+        answer = client.chat.completions.create(model=MODEL, messages=MESSAGES)
+    assert answer.choices[0].message.content
+    assert told == ["2", None]
+    assert time.monotonic() - began >= 2

@@ -56,6 +56,11 @@ def test_reasoning_is_apart(client: openai.OpenAI) -> None:
     )
     message: Any = answer.choices[0].message
     assert (message.content, message.reasoning_content) == ("Hello, world!", "The user wants a greeting.")
+    assert answer.usage is not None
+    details = answer.usage.completion_tokens_details
+    assert details is not None
+    assert details.reasoning_tokens is not None
+    assert 0 < details.reasoning_tokens < answer.usage.completion_tokens
     stream = client.chat.completions.create(
         model=PARROT, messages=asked("Say hello."), temperature=0, extra_body=THINKING, stream=True
     )

@@ -9,7 +9,8 @@ from mlxk.app.server.dialects.chat_answers import ChatRenderer
 from mlxk.app.server.dialects.chat_body import ChatBody, JsonSchemaFormat, NamedChoice
 from mlxk.app.server.dialects.conversation import conversation
 from mlxk.app.server.dialects.dialect import Ask
-from mlxk.app.server.dialects.fields import sampling_with, stop_texts, tool_definition
+from mlxk.app.server.dialects.fields import stop_texts, tool_definition
+from mlxk.app.server.dialects.offered_tools import check_tools
 from mlxk.app.server.dialects.thinking import thinking_settings
 from mlxk.app.server.work import Work
 from mlxk.domain.errors import InvalidInput
@@ -18,10 +19,8 @@ from mlxk.domain.generation import (
     JsonFormat,
     NamedTool,
     ToolChoice,
-    ToolDefinition,
 )
-from mlxk.domain.keep_alive import parse_keep_alive
-from mlxk.domain.sampling import MAX_SEED, Sampling
+from mlxk.domain.sampling import MAX_SEED
 
 __all__ = ["choices_of", "read_chat"]
 
@@ -33,17 +32,14 @@ def read_chat(body: ChatBody) -> Ask:
         InvalidInput: fields contradict each other, or the conversation is none; `param` names the field.
         MlxkError: (`UNSUPPORTED_MULTIMODAL`) there is an image, audio or a file.
     """
-    options = body.stream_options
-    if options is not None and not body.stream:
-        raise InvalidInput("Stream options are for streams.", param="stream_options")
     work = Work(
         model=body.model,
         requests=choices_of(_generation(body), body.n or 1),
-        keep_alive=None if body.keep_alive is None else parse_keep_alive(body.keep_alive),
+        keep_alive=body.staying(),
     )
     renderer = ChatRenderer(
         choices=body.n or 1,
-        usage_in_stream=bool(options and options.include_usage),
+        usage_in_stream=body.with_usage(),
         with_logprobs=bool(body.logprobs),
     )
     return Ask((work,), stream=bool(body.stream), renderer=renderer)
@@ -61,34 +57,25 @@ def choices_of(request: GenerationRequest, count: int) -> tuple[GenerationReques
 
 
 def _generation(body: ChatBody) -> GenerationRequest:
-    tools = _tools(body)
+    tools = tuple(
+        tool_definition(tool.function.name, tool.function.description, tool.function.parameters)
+        for tool in body.tools or ()
+    )
+    tool_choice = _tool_choice(body.tool_choice)
+    check_tools(tools, tool_choice, name="function.name")
     thinking, settings = thinking_settings(body.reasoning_effort, body.chat_template_kwargs)
     return GenerationRequest(
         prompt=conversation(body.messages),
-        sampling=_sampling(body),
+        sampling=body.sampling(),
         max_tokens=_max_tokens(body),
         stop=stop_texts(body.stop),
         tools=tools,
-        tool_choice=_tool_choice(body, tools),
+        tool_choice=tool_choice,
         parallel_tool_calls=body.parallel_tool_calls is not False,
         thinking=thinking,
         template_settings=settings,
         response_format=_response_format(body),
         top_logprobs=_top_logprobs(body),
-    )
-
-
-def _sampling(body: ChatBody) -> Sampling:
-    return sampling_with(
-        temperature=body.temperature,
-        top_p=body.top_p,
-        top_k=body.top_k,
-        min_p=body.min_p,
-        repetition_penalty=body.repetition_penalty,
-        presence_penalty=body.presence_penalty,
-        frequency_penalty=body.frequency_penalty,
-        logit_bias=body.logit_bias,
-        seed=body.seed,
     )
 
 
@@ -102,32 +89,10 @@ def _max_tokens(body: ChatBody) -> int | None:
     return old if new is None else new
 
 
-def _tools(body: ChatBody) -> tuple[ToolDefinition, ...]:
-    names: set[str] = set()
-    for place, tool in enumerate(body.tools or ()):
-        if tool.function.name in names:
-            raise InvalidInput(
-                f"Two tools are called '{tool.function.name}'.", param=f"tools[{place}].function.name"
-            )
-        names.add(tool.function.name)
-    return tuple(
-        tool_definition(tool.function.name, tool.function.description, tool.function.parameters)
-        for tool in body.tools or ()
+def _tool_choice(choice: str | NamedChoice | None) -> ToolChoice | NamedTool:
+    return (
+        NamedTool(choice.function.name) if isinstance(choice, NamedChoice) else ToolChoice(choice or "auto")
     )
-
-
-def _tool_choice(body: ChatBody, tools: tuple[ToolDefinition, ...]) -> ToolChoice | NamedTool:
-    choice = body.tool_choice
-    if isinstance(choice, NamedChoice):
-        name = choice.function.name
-        if name not in {tool.name for tool in tools}:
-            raise InvalidInput(
-                f"The tool choice names '{name}', which is not among the tools.", param="tool_choice"
-            )
-        return NamedTool(name)
-    if choice == "required" and not tools:
-        raise InvalidInput("A tool call is required, but there are no tools.", param="tool_choice")
-    return ToolChoice(choice or "auto")
 
 
 def _response_format(body: ChatBody) -> JsonFormat | None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, JsonValue, Tag
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
 from mlxk.app.server.dialects.fields import (
     MAX_CHOICES,
@@ -24,7 +24,12 @@ from mlxk.app.server.dialects.fields import (
     TopK,
     TopLogprobs,
     TopP,
+    sampling_with,
 )
+from mlxk.app.server.dialects.unions import only_type
+from mlxk.domain.errors import InvalidInput
+from mlxk.domain.keep_alive import KeepAlive, parse_keep_alive
+from mlxk.domain.sampling import Sampling
 
 __all__ = [
     "HARMLESS",
@@ -34,6 +39,7 @@ __all__ = [
     "ContentPart",
     "JsonSchemaFormat",
     "NamedChoice",
+    "SampledFields",
     "StreamOptions",
 ]
 
@@ -44,6 +50,7 @@ HARMLESS = (
     "service_tier",
     "safety_identifier",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
 )
 """Fields that are accepted and have no effect: they mean something only to a hosted service."""
@@ -60,6 +67,7 @@ class HarmlessFields(Body):
     service_tier: JsonValue = _NO_EFFECT
     safety_identifier: JsonValue = _NO_EFFECT
     prompt_cache_key: JsonValue = _NO_EFFECT
+    prompt_cache_options: JsonValue = _NO_EFFECT
     prompt_cache_retention: JsonValue = _NO_EFFECT
 
 
@@ -72,20 +80,22 @@ class ContentPart(Body):
     image_url: JsonValue = None
     input_audio: JsonValue = None
     file: JsonValue = None
+    cache_control: JsonValue = _NO_EFFECT
+    prompt_cache_breakpoint: JsonValue = _NO_EFFECT
 
 
 class CalledFunction(Body):
     """The function of a tool call; `arguments` is JSON text."""
 
     name: ToolName
-    arguments: str = ""
+    arguments: str | None = None
 
 
 class CalledTool(Body):
     """A tool call of an earlier assistant message."""
 
     id: Annotated[str, Field(min_length=1, max_length=512)]
-    type: Literal["function"] = "function"
+    type: Literal["function"] | None = None
     function: CalledFunction
     index: int | None = Field(default=None, description="As streams have it; has no effect.")
 
@@ -104,10 +114,13 @@ class ChatMessage(Body):
     """One message; which fields belong to which role is checked when the conversation is read.
 
     `name`, `annotations` and the reasoning of earlier answers are accepted, as clients send answers back
-    as they got them, and not given to the model.
+    as they got them (`provider_specific_fields` is what litellm adds to them), and not given to the model.
     """
 
-    IGNORED: ClassVar[tuple[str, ...]] = ("name", "annotations", "reasoning_content", "reasoning")
+    IGNORED: ClassVar[tuple[str, ...]] = (
+        *("name", "annotations", "reasoning_content", "reasoning"),
+        *("provider_specific_fields", "cache_control"),
+    )
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
@@ -118,6 +131,8 @@ class ChatMessage(Body):
     annotations: JsonValue = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    provider_specific_fields: JsonValue = None
+    cache_control: JsonValue = None
     audio: None = None
     function_call: None = None
 
@@ -129,6 +144,7 @@ class FunctionTool(Body):
     description: str | None = None
     parameters: dict[str, JsonValue] | None = None
     strict: bool | None = None
+    cache_control: JsonValue = _NO_EFFECT
 
 
 class ChatTool(Body):
@@ -136,6 +152,13 @@ class ChatTool(Body):
 
     type: Literal["function"]
     function: FunctionTool
+    cache_control: JsonValue = _NO_EFFECT
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_functions(cls, value: object) -> object:
+        """Custom tools have grammars of their own."""
+        return only_type(value, "function")
 
 
 class FunctionName(Body):
@@ -149,6 +172,12 @@ class NamedChoice(Body):
 
     type: Literal["function"]
     function: FunctionName
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_functions(cls, value: object) -> object:
+        """No other tools can be chosen, nor a part of them."""
+        return only_type(value, "function")
 
 
 def _choice_kind(value: object) -> str:
@@ -209,16 +238,14 @@ class StreamOptions(Body):
     include_obfuscation: bool | None = None
 
 
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-class ChatBody(HarmlessFields):
-    """A chat request."""
+class SampledFields(HarmlessFields):
+    """What chats and completions have in common."""
 
     model: ModelName
-    messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_tokens: Count | None = None
-    max_completion_tokens: Count | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None
     top_k: TopK | None = None
@@ -232,6 +259,44 @@ class ChatBody(HarmlessFields):
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    keep_alive: KeepAliveField | None = None
+
+    def sampling(self) -> Sampling:
+        """How tokens are drawn; what is not said is the server's default."""
+        return sampling_with(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            logit_bias=self.logit_bias,
+            seed=self.seed,
+        )
+
+    def staying(self) -> KeepAlive | None:
+        """How long the model stays loaded, or None for the server's default."""
+        return None if self.keep_alive is None else parse_keep_alive(self.keep_alive)
+
+    def with_usage(self) -> bool:
+        """Whether a stream ends with token counts.
+
+        Raises:
+            InvalidInput: there are options for a stream, but none is asked for.
+        """
+        if self.stream_options is None:
+            return False
+        if not self.stream:
+            raise InvalidInput("Stream options are for streams.", param="stream_options")
+        return self.stream_options.include_usage is True
+
+
+class ChatBody(SampledFields):
+    """A chat request."""
+
+    messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MAX_MESSAGES)]
+    max_completion_tokens: Count | None = None
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = None
     tools: Annotated[tuple[ChatTool, ...], Field(max_length=MAX_TOOLS)] | None = None
@@ -240,4 +305,6 @@ class ChatBody(HarmlessFields):
     response_format: ResponseFormat | None = None
     reasoning_effort: Effort | None = None
     chat_template_kwargs: Annotated[dict[str, JsonValue], Field(max_length=32)] | None = None
-    keep_alive: KeepAliveField | None = None
+    modalities: Annotated[tuple[Literal["text"], ...], Field(max_length=2)] | None = None
+    verbosity: Literal["medium"] | None = None
+    prediction: JsonValue = Field(default=None, description="A guess of the answer; has no effect.")

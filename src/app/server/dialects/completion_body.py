@@ -4,23 +4,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
-from mlxk.app.server.dialects.chat_body import HarmlessFields, StreamOptions
+from mlxk.app.server.dialects.chat_body import SampledFields
 from mlxk.app.server.dialects.fields import (
-    MAX_CHOICES,
-    Count,
-    FrequencyPenalty,
-    KeepAliveField,
-    LogitBias,
-    MinP,
-    ModelName,
-    PresencePenalty,
-    RepetitionPenalty,
-    Seed,
-    Stop,
-    Temperature,
-    TopK,
     TopLogprobs,
-    TopP,
 )
 
 __all__ = ["MAX_PROMPTS", "CompletionBody"]
@@ -40,27 +26,11 @@ PromptField: TypeAlias = Annotated[
 ]
 
 
-class CompletionBody(HarmlessFields):
+class CompletionBody(SampledFields):
     """A text completion request: no chat template."""
 
-    model: ModelName
     prompt: PromptField
-    max_tokens: Count | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
-    top_k: TopK | None = None
-    min_p: MinP | None = None
-    repetition_penalty: RepetitionPenalty | None = None
-    presence_penalty: PresencePenalty | None = None
-    frequency_penalty: FrequencyPenalty | None = None
-    logit_bias: LogitBias | None = None
-    seed: Seed | None = None
-    stop: Stop | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     best_of: Literal[1] | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
     logprobs: TopLogprobs | None = None
     echo: bool | None = None
     suffix: None = None
-    keep_alive: KeepAliveField | None = None

@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from mlxk.domain.generation import MAX_STOPS, MAX_TOP_LOGPROBS, ToolDefinition
 from mlxk.domain.sampling import (
@@ -24,6 +34,7 @@ __all__ = [
     "MAX_TOKENS",
     "MAX_TOOLS",
     "SERVER_SAMPLING",
+    "UNKNOWN_FIELD",
     "Body",
     "Count",
     "FrequencyPenalty",
@@ -58,10 +69,24 @@ SERVER_SAMPLING = Sampling(repetition_penalty=1.0)
 and tool calls, and which no OpenAI client expects."""
 
 
-class Body(BaseModel):
-    """A request body: unknown fields, wrong types and NaN are refused."""
+UNKNOWN_FIELD = "unknown_field"
+"""pydantic's error type for a field that no body has."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+def _only_null(value: object) -> None:
+    """Null asks for nothing: the types of SDKs, dumped, name every field that a server may know."""
+    if value is not None:
+        raise PydanticCustomError(UNKNOWN_FIELD, "unknown or unsupported field")
+
+
+Unknown: TypeAlias = Annotated[None, PlainValidator(_only_null), WithJsonSchema({"type": "null"})]
+
+
+class Body(BaseModel):
+    """A request body: unknown fields that are not null, wrong types and NaN are refused."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True)
+    __pydantic_extra__: dict[str, Unknown] = Field(init=False)
 
 
 def _text_or_list(value: object) -> str:

@@ -25,13 +25,26 @@ def read_messages(body: MessagesBody) -> Ask:
         InvalidInput: it cannot be meant; `param` names the field.
         MlxkError: (`UNSUPPORTED_MULTIMODAL`) an image or a document.
     """
-    return Ask((messages_work(body),), body.stream is True, MessagesRenderer())
+    return Ask(
+        (messages_work(body),),
+        body.stream is True,
+        MessagesRenderer(shows_thinking=not _omits_thinking(body)),
+    )
+
+
+def _omits_thinking(body: MessagesBody) -> bool:
+    return body.thinking is not None and body.thinking.display == "omitted"
 
 
 class MessagesRenderer:
-    """Renders one message."""
+    """Renders one message.
 
-    def __init__(self) -> None:
+    Args:
+        shows_thinking: False leaves the text out of thinking blocks.
+    """
+
+    def __init__(self, *, shows_thinking: bool = True) -> None:
+        self._shows_thinking = shows_thinking
         self._progress: MessageProgress | None = None
 
     def whole(self, opening: Opening, answers: Sequence[Answer]) -> bytes:
@@ -60,6 +73,9 @@ class MessagesRenderer:
 
     def _start(self, opening: Opening) -> MessageProgress:
         self._progress = MessageProgress(
-            message_id=opening.token, model=opening.model, prompt_tokens=opening.prompt_tokens
+            message_id=opening.token,
+            model=opening.model,
+            prompt_tokens=opening.prompt_tokens,
+            shows_thinking=self._shows_thinking,
         )
         return self._progress

@@ -41,9 +41,13 @@ class MessageProgress:
         message_id: unique, without a prefix.
         model: the model's full name.
         prompt_tokens: tokens of the rendered prompt.
+        shows_thinking: False leaves the text out of thinking blocks.
     """
 
-    def __init__(self, *, message_id: str, model: str, prompt_tokens: int) -> None:
+    def __init__(
+        self, *, message_id: str, model: str, prompt_tokens: int, shows_thinking: bool = True
+    ) -> None:
+        self._shows_thinking = shows_thinking
         self._id = message_id
         self._model = model
         self._usage = Usage(prompt_tokens, 0)
@@ -62,8 +66,10 @@ class MessageProgress:
             match delta:
                 case TextDelta(text):
                     yield from self._told(_TextBlock, text)
-                case ReasoningDelta(text):
+                case ReasoningDelta(text) if self._shows_thinking:
                     yield from self._told(_ThinkingBlock, text)
+                case ReasoningDelta():
+                    yield from self._continued(_ThinkingBlock)
                 case ToolCallDelta(call=call):
                     yield from self._close()
                     block = _ToolUseBlock(call)
@@ -88,12 +94,16 @@ class MessageProgress:
         }
 
     def _told(self, kind: "type[_TextBlock | _ThinkingBlock]", text: str) -> Iterator[Event]:
-        last = self._blocks[-1] if self._open else None
-        if not isinstance(last, kind):
-            yield from self._close()
-            last = kind()
-            yield from self._begun(last)
+        yield from self._continued(kind)
+        last = self._blocks[-1]
+        assert isinstance(last, kind), "it was opened just now"
         yield self._change(last.grow(text))
+
+    def _continued(self, kind: "type[_TextBlock | _ThinkingBlock]") -> Iterator[Event]:
+        """Begin a block unless one of this kind is open."""
+        if not (self._open and isinstance(self._blocks[-1], kind)):
+            yield from self._close()
+            yield from self._begun(kind())
 
     def _begun(self, block: "_TextBlock | _ThinkingBlock | _ToolUseBlock") -> Iterator[Event]:
         self._blocks.append(block)

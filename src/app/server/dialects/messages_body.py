@@ -73,7 +73,7 @@ class ThinkingBlock(Body):
 
     type: Literal["thinking"]
     thinking: str
-    signature: str = ""
+    signature: str | None = None
 
 
 class RedactedThinkingBlock(Body):
@@ -111,7 +111,7 @@ class ToolResultBlock(Body):
 
     type: Literal["tool_result"]
     tool_use_id: CallId
-    content: ResultContent = ""
+    content: ResultContent | None = None
     is_error: bool | None = None
     cache_control: JsonValue = None
 
@@ -153,6 +153,7 @@ class Tool(Body):
     strict: bool | None = None
     eager_input_streaming: bool | None = None
     defer_loading: Literal[False] | None = None
+    allowed_callers: Annotated[list[Literal["direct"]], Field(max_length=16)] | None = None
     cache_control: JsonValue = None
 
     @model_validator(mode="before")
@@ -202,12 +203,13 @@ Choice: TypeAlias = Annotated[
 class Thinking(Body):
     """Whether to think; without it no model does, as with Anthropic.
 
-    `budget_tokens` bounds nothing, `max_tokens` does; thinking is given whole, never summarized.
+    `budget_tokens` bounds nothing, `max_tokens` does; thinking is given whole, never summarized, or not at
+    all when `display` is `omitted`.
     """
 
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: Count | None = None
-    display: Literal["summarized"] | None = None
+    display: Literal["summarized", "omitted"] | None = None
 
 
 class SchemaFormat(Body):
@@ -271,6 +273,8 @@ class MessagesBody(PromptFields):
     stream: bool | None = None
 
     container: None = None
+    speed: Literal["standard"] | None = None
+    thread: Literal[False] | None = None
     inference_geo: JsonValue = None
     metadata: JsonValue = None
     service_tier: JsonValue = None

@@ -146,8 +146,8 @@ def _check_speaker(role: Role, allowed: Role, kind: str, param: str) -> None:
 
 
 def _result(block: ToolResultBlock, param: str) -> str:
-    if isinstance(block.content, str):
-        text = block.content
+    if block.content is None or isinstance(block.content, str):
+        text = block.content or ""
     else:
         parts = []
         for place, part in enumerate(block.content):

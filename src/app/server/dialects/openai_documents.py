@@ -21,6 +21,12 @@ class CachedTokens(Document):
     cached_tokens: int
 
 
+class ReasoningTokens(Document):
+    """How many completion tokens were reasoning."""
+
+    reasoning_tokens: int
+
+
 class TokenUsage(Document):
     """Token counts, as the model counted them."""
 
@@ -28,6 +34,7 @@ class TokenUsage(Document):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: CachedTokens
+    completion_tokens_details: ReasoningTokens
 
 
 class Function(Document):

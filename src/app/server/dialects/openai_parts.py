@@ -41,6 +41,7 @@ def usage_of(prompt_tokens: int, usages: Sequence[Usage]) -> dict[str, JsonValue
         "completion_tokens": completion,
         "total_tokens": prompt_tokens + completion,
         "prompt_tokens_details": {"cached_tokens": cached},
+        "completion_tokens_details": {"reasoning_tokens": sum(usage.reasoning_tokens for usage in usages)},
     }
 
 

@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 HARMLESS = (
+    "client_metadata",
     "metadata",
     "prompt_cache_key",
     "prompt_cache_options",
@@ -270,6 +271,7 @@ class ResponsesBody(Body):
     max_tool_calls: None = None
     prompt: None = None
 
+    client_metadata: JsonValue = None
     metadata: JsonValue = None
     prompt_cache_key: JsonValue = None
     prompt_cache_options: JsonValue = None
