@@ -148,9 +148,9 @@ def test_preloaded_models_are_listed_in_their_order(served_place: Place, tmp_pat
 
 def test_an_origin_is_known_however_it_was_written(served_place: Place) -> None:
     origin = {"Origin": "http://app.example:3000"}
-    with serving(served_place, "--cors-origin", "HTTP://App.example:3000/") as server:
-        with server.client() as http:
-            answer = http.get("/health", headers=origin)
+    flags = ["--cors-origin", "HTTP://App.example:3000/"]
+    with serving(served_place, *flags) as server, server.client() as http:
+        answer = http.get("/health", headers=origin)
     assert answer.headers["access-control-allow-origin"] == "http://app.example:3000"
 
 
