@@ -3,10 +3,13 @@
 import contextlib
 import http.client
 import json
+import pickle
+import shutil
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from tests.contract.serving.conftest import PARROT, PLAIN
 from tests.contract.serving.raw_http import HOST, JSON, exchange, post, request
 from tests.contract.serving.running import LIMIT, Served
+from tests.isolation import Place
 
 GOOD: dict[str, Any] = {"model": PLAIN, "prompt": "one", "max_tokens": 2}
 USER = {"role": "user", "content": "Hi"}
@@ -55,6 +59,7 @@ def _schema(schema: object) -> dict[str, Any]:
         ({"n": 0, "stream": True}, 400, "'n'"),
         ({"stop": [f"stop{number}" for number in range(1000)]}, 400, "stop"),
         ({"frobnicate": 1}, 400, "frobnicate"),
+        ({"trust_remote_code": True}, 400, "trust_remote_code"),
         ({"model": "plian"}, 404, "did you mean plain?"),
         ({"model": "/etc/passwd"}, 404, "not a path"),
         ({"model": "../plain"}, 404, "not a path"),
@@ -340,6 +345,28 @@ def test_a_client_that_does_not_read_keeps_no_model(served: Served) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.1)
         assert "mlxk_requests_in_flight 2.0" in client.get("/metrics").text
+
+
+class _Payload:
+    """What runs when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self._trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self._trace,)
+
+
+def test_pickled_weights_are_never_loaded(served: Served, served_place: Place, tmp_path: Path) -> None:
+    trace = tmp_path / "ran"
+    model = served_place.workspaces / "pickled"
+    shutil.copytree(served_place.workspaces / PLAIN, model)
+    (model / "model.safetensors").unlink()
+    (model / "pytorch_model.bin").write_bytes(pickle.dumps(_Payload(trace)))
+    reply = exchange(served, post({**GOOD, "model": "pickled"}))
+    assert reply.status in (500, 501)
+    assert str(model) not in reply.error()["message"]
+    assert not trace.exists()
 
 
 def test_the_log_has_a_line_for_what_never_became_a_request(served: Served) -> None:
