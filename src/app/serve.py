@@ -15,10 +15,11 @@ from mlxk.app.server.application import create_application
 from mlxk.app.server.hosting import StopSignal, host_until_stopped
 from mlxk.app.server.limits import ServiceLimits
 from mlxk.app.server.listening import base_url, bind, is_everywhere, is_loopback
+from mlxk.app.server.named import host_name, web_origin
 from mlxk.app.server.options import HttpOptions
 from mlxk.app.server.text_service import TextService
 from mlxk.app.server.work import ServedModel
-from mlxk.domain.errors import InvalidInput
+from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 from mlxk.domain.keep_alive import parse_keep_alive
 from mlxk.domain.memory import parse_budget
 from mlxk.domain.ports import BatchingTextRuntime, Host
@@ -112,18 +113,20 @@ class Serve:
             MlxkError: the port is in use, or a model cannot be loaded.
         """
         limits = _limits(request, self._host)
+        _check_room(request.models, limits)
+        options = self._options(request)
         with contextlib.closing(bind(request.host, request.port)) as listener:
             service = TextService(self._catalog, self._inspector, self._host, self._runtime, limits)
-            application = create_application(service, self._options(request))
+            application = create_application(service, options)
             with asyncio.Runner(loop_factory=_event_loop) as runner:
                 runner.run(_serve(request, service, application, listener, announce))
 
     def _options(self, request: ServeRequest) -> HttpOptions:
         return HttpOptions(
             api_keys=request.api_keys,
-            allowed_hosts=(request.host, *request.allowed_hosts),
+            allowed_hosts=(request.host, *map(host_name, request.allowed_hosts)),
             any_address=is_everywhere(request.host),
-            cors_origins=request.cors_origins,
+            cors_origins=tuple(map(web_origin, request.cors_origins)),
             redact=self._redactor(*request.api_keys),
             log_prompts=request.log_prompts,
         )
@@ -138,7 +141,7 @@ async def _serve(
 ) -> None:
     with StopSignal().listening() as stop:
         service.start()
-        loaded = await _unless_stopped(stop, _preload(service, request.models))
+        loaded = await _unless_stopped(stop, _preload(service, request))
         if loaded is None:
             await service.shutdown(0)
             return
@@ -169,8 +172,27 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _preload(service: TextService, names: Sequence[str]) -> Sequence[ServedModel]:
-    return [await service.preload(name) for name in names]
+def _check_room(models: Sequence[str], limits: ServiceLimits) -> None:
+    wanted = len(set(models))
+    if wanted > limits.max_models:
+        raise InvalidInput(
+            f"{wanted} models are to be loaded first, and at most {limits.max_models} may be loaded at once.",
+            hint=f"say --max-models {wanted}, or name fewer",
+        )
+
+
+async def _preload(service: TextService, request: ServeRequest) -> Sequence[ServedModel]:
+    """Load the models, which must be there together, unless they were told not to stay."""
+    loaded = [await service.preload(name) for name in request.models]
+    warm = {model.id for model in service.state().models}
+    gone = [model.id for model in loaded if model.id not in warm]
+    if gone and request.keep_alive is None:
+        raise MlxkError(
+            ErrorKind.INSUFFICIENT_MEMORY,
+            f"Model '{gone[0]}' had to make room for the others that were named.",
+            hint="raise --memory-budget, or name fewer models",
+        )
+    return loaded
 
 
 async def _unless_stopped(stop: StopSignal, loading: Coroutine[Any, Any, Loaded]) -> Loaded | None:

@@ -92,7 +92,7 @@ def command(
     invocation: Invocation = context.obj
     invocation.begin("serve", json=json, quiet=quiet, verbose=verbose)
     settings = invocation.container.settings()
-    keys = _keys(api_key or settings.api_key, api_key_file)
+    keys = _keys(settings.api_key if api_key is None else api_key, api_key_file)
     invocation.configure_logs(
         replace(
             settings,
@@ -138,9 +138,11 @@ def _keys(key: str | None, file: Path | None) -> tuple[str, ...]:
     """The keys of the flag or the environment, and of the file.
 
     Raises:
-        InvalidInput: the file cannot be read, or has none.
+        InvalidInput: the key is empty, or the file cannot be read or has none.
     """
-    keys = [key] if key else []
+    if key is not None and not key.strip():
+        raise InvalidInput("The API key is empty.", hint="leave --api-key out to serve without a key")
+    keys = [key.strip()] if key else []
     if file is not None:
         try:
             found = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]

@@ -6,7 +6,7 @@ length of its answer and no more.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from mlxk.domain.errors import MlxkError
@@ -60,12 +60,16 @@ class AnswerStream:
         model: the model's full name.
         prompt_tokens: tokens of the rendered prompt.
         choices: generations that will finish.
+        on_finish: called when the last of them has finished, however long the client takes to read.
     """
 
-    def __init__(self, model: str, prompt_tokens: int, choices: int) -> None:
+    def __init__(
+        self, model: str, prompt_tokens: int, choices: int, on_finish: Callable[[], None] = lambda: None
+    ) -> None:
         self._model = model
         self._prompt_tokens = prompt_tokens
         self._unfinished = choices
+        self._on_finish = on_finish
         self._pending: list[tuple[int, Delta]] = []
         self._coalesce_at = _COALESCED_AT
         self._error: MlxkError | None = None
@@ -97,6 +101,8 @@ class AnswerStream:
         self._pending.append((choice, delta))
         if isinstance(delta, Finish):
             self._unfinished -= 1
+            if not self._unfinished:
+                self._on_finish()
         if len(self._pending) >= self._coalesce_at:
             self._pending = coalesce(self._pending)
             self._coalesce_at = max(_COALESCED_AT, 2 * len(self._pending))

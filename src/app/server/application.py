@@ -17,6 +17,7 @@ from mlxk.app.server.metrics import Metrics
 from mlxk.app.server.options import HttpOptions
 from mlxk.app.server.posting import Posting, note_client_left
 from mlxk.app.server.routes import chat, completions, messages, models, responses
+from mlxk.app.server.routes.documentation import documentation_routes
 from mlxk.app.server.routes.health import health_routes
 from mlxk.app.server.routes.metrics import metrics_routes
 from mlxk.app.server.service import Service
@@ -39,6 +40,8 @@ def create_application(service: Service, options: HttpOptions | None = None) -> 
         description="Local MLX models, spoken to as to OpenAI and Anthropic. Requests download nothing.",
         middleware=_guards(metrics, options),
         redirect_slashes=False,
+        docs_url=None,  # they load their scripts from elsewhere
+        redoc_url=None,
     )
     handle_failures(application)
     application.add_exception_handler(ClientDisconnect, note_client_left)
@@ -51,6 +54,7 @@ def create_application(service: Service, options: HttpOptions | None = None) -> 
     application.include_router(messages.messages_routes(posting))
     bodies = (*models.BODIES, *chat.BODIES, *completions.BODIES, *responses.BODIES, *messages.BODIES)
     describe_api(application, bodies)
+    application.include_router(documentation_routes(lambda: application.openapi()))
     return application
 
 

@@ -14,7 +14,7 @@ from mlxk.app.inspection import InspectedModel, Inspector
 from mlxk.app.server.pool import PooledModel
 from mlxk.app.server.work import ServedModel
 from mlxk.domain.compatibility import text_problem
-from mlxk.domain.errors import AmbiguousMatch, MlxkError, ModelNotFound
+from mlxk.domain.errors import AmbiguousMatch, InvalidInput, MlxkError, ModelNotFound
 from mlxk.domain.model import ModelRecord, Source
 from mlxk.domain.naming import PathSpec, parse_spec
 from mlxk.domain.pool import ModelKey
@@ -86,9 +86,14 @@ class ModelDirectory:
 
         Raises:
             MlxkError: as `Catalog.find`.
+            InvalidInput: another introduced model has the same name, as directories may.
         """
         record = await asyncio.to_thread(self._catalog.find, text)
-        self._introduced[short_name(record)] = record
+        name = short_name(record)
+        if self._introduced.setdefault(name, record).path != record.path:
+            raise InvalidInput(
+                f"Two of the models would both be called '{name}'.", hint="rename one of the directories"
+            )
         return await asyncio.to_thread(self._look_into, record)
 
     @property

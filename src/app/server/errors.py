@@ -14,8 +14,8 @@ MAX_MESSAGE = 2000
 """Characters of a message; what a client sent is repeated no longer than this."""
 
 
-_PATH = re.compile(r"(?<![\w/.:~-])~?/(?!v1/|docs\b|dev/)(?:[\w.@+~-]+/)+[\w.@+~-]*")
-_QUOTED_PATH = re.compile(r"(['\"`])~?/(?!v1/|docs\b)[^'\"`\n]*\1")
+_PATH = re.compile(r"(?<![\w/.:~#-])~?/(?!v1/|docs\b|dev/)(?:[\w.@+~-]+/)+[\w.@+~-]*")
+_QUOTED_PATH = re.compile(r"(['\"`])~?/(?!v1/|docs\b)[^'\"`\n]+\1")
 _HIDDEN = "[path]"
 
 

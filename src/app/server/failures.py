@@ -16,8 +16,6 @@ from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 __all__ = ["as_error", "error_body", "handle_failures", "refuse", "unexpected"]
 
 _log = structlog.get_logger("mlxk.server")
-_CLOSES = frozenset({ErrorKind.PAYLOAD_TOO_LARGE, ErrorKind.REQUEST_TIMEOUT})
-"""What the rest of a body is not worth reading for."""
 
 
 def as_error(error: Exception) -> MlxkError:
@@ -85,7 +83,7 @@ def _response(error: MlxkError, scope: Scope) -> JSONResponse:
         headers["X-Should-Retry"] = "false"  # the SDKs of OpenAI and Anthropic try any 5xx again
     if error.kind is ErrorKind.AUTH:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.kind in _CLOSES:
+    if error.kind is ErrorKind.REQUEST_TIMEOUT:
         headers["Connection"] = "close"
     body = error_body(error, scope)
     if scope["path"].startswith(ANTHROPIC_PATH):

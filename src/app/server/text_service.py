@@ -94,17 +94,18 @@ class TextService:
         """Admit work: its prompt is rendered and its first choice has its place. See `Service.answer`."""
         with self._place() as place:
             entry = await self._acquire(work.model, work.keep_alive, place)
+            pin = _Pin(self._pool, entry)
             generations: list[Generation] = []
             try:
                 prepared = await self._prepare(entry, work.requests)
-                stream, generations = self._enqueue(entry, prepared)
+                stream, generations = self._enqueue(entry, prepared, pin)
                 await stream.wait_until_admitted()
                 place.leave()
                 yield stream
             finally:
                 for generation in generations:
                     self._admissions.withdraw(entry, generation)
-                self._pool.release(entry)
+                pin.release()
                 self._admissions.admit_waiting()
 
     async def models(self) -> Sequence[ServedModel]:
@@ -237,11 +238,12 @@ class TextService:
         return await entry.runtime.prepare(requests, default_limit=default, reserved_tokens=reserved_tokens)
 
     def _enqueue(
-        self, entry: Entry, prepared: Sequence[PreparedWork]
+        self, entry: Entry, prepared: Sequence[PreparedWork], pin: "_Pin"
     ) -> tuple[AnswerStream, list[Generation]]:
         if self._stopping is not None:
             raise self._stopping
-        stream = AnswerStream(entry.model.name, prepared[0].prepared.prompt_tokens, len(prepared))
+        prompt_tokens = prepared[0].prepared.prompt_tokens
+        stream = AnswerStream(entry.model.name, prompt_tokens, len(prepared), pin.release)
         generations = [
             Generation(stream, choice, work, next(self._numbers), lambda _: self._pool.release(entry))
             for choice, work in enumerate(prepared)
@@ -253,6 +255,20 @@ class TextService:
 
     def _served(self, known: KnownModel) -> ServedModel:
         return known.served(loaded=self._pool.is_ready(known.key))
+
+
+class _Pin:
+    """A request's hold on its model: until its answer is computed, not until its client has read it."""
+
+    def __init__(self, pool: WarmPool, entry: Entry) -> None:
+        self._pool = pool
+        self._entry: Entry | None = entry
+
+    def release(self) -> None:
+        """Let the model go; once is enough."""
+        if self._entry is not None:
+            entry, self._entry = self._entry, None
+            self._pool.release(entry)
 
 
 class _Place:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import uvicorn
@@ -62,12 +62,17 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(service: MemoryService, options: HttpOptions | None = None) -> Iterator[str]:
+def serving(
+    service: MemoryService,
+    options: HttpOptions | None = None,
+    *,
+    http: type[asyncio.Protocol] | Literal["auto"] = "auto",
+) -> Iterator[str]:
     """The address of an application that listens on loopback."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(
-            create_application(service, options), log_config=None, lifespan="off", access_log=False
+            create_application(service, options), http=http, log_config=None, lifespan="off", access_log=False
         )
     )
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

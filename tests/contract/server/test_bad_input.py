@@ -94,7 +94,7 @@ def _nested(depth: int) -> object:
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": "always"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
-        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
         ({"reasoning_effort": "huge"}, "reasoning_effort"),
         ({"chat_template_kwargs": {"tokenize": False}}, "chat_template_kwargs"),
@@ -212,7 +212,6 @@ def test_a_body_that_declares_too_much_is_refused_before_it_is_read(application:
         application, "POST", CHAT, content=b"{}", headers={**JSON, "Content-Length": str(65 * 1024 * 1024)}
     )
     assert response.status_code == 413
-    assert response.headers["connection"] == "close"
     assert error_of(response)["type"] == "payload_too_large"
 
 

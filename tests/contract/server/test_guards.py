@@ -156,6 +156,19 @@ def test_without_a_key_everything_is_closed(headers: Mapping[str, str], path: st
     assert error_of(response)["type"] == "auth_error"
 
 
+def test_every_key_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+
+    def noted(given: bytes, key: bytes) -> bool:
+        compared.append(key)
+        return given == key
+
+    monkeypatch.setattr("hmac.compare_digest", noted)
+    headers = {"x-api-key": "first-key"}
+    assert ask(MemoryService(), "GET", "/v1/models", headers=headers, options=KEYED).status_code == 200
+    assert compared == [key.encode() for key in KEYED.api_keys]
+
+
 def test_health_needs_no_key() -> None:
     assert ask(MemoryService(), "GET", "/health", options=KEYED).status_code == 200
 

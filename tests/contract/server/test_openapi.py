@@ -74,6 +74,13 @@ def test_the_document_is_served(path: str) -> None:
     assert response.status_code == 200
 
 
+def test_the_page_names_every_endpoint_and_loads_nothing() -> None:
+    page = ask(APPLICATION, "GET", "/docs").text
+    assert all(f" {path}</code>" in page for path in ask(APPLICATION, "GET", "/openapi.json").json()["paths"])
+    assert "//" not in page
+    assert "<script" not in page
+
+
 def test_the_document_refers_to_nothing_that_is_not_in_it() -> None:
     text = ask(APPLICATION, "GET", "/openapi.json").text
     document = json.loads(text)

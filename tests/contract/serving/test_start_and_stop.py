@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -80,6 +81,12 @@ def test_keys_come_from_a_file(served_place: Place, tmp_path: Path) -> None:
         (["--log-level", "loud"], "loud"),
         (["--grace", "-1"], "grace"),
         (["--api-key-file", "no-such-file"], "no-such-file"),
+        (["--api-key", ""], "API key is empty"),
+        (["--allowed-host", "localhost:8000"], "localhost:8000"),
+        (["--allowed-host", "http://mac.local"], "http://mac.local"),
+        (["--cors-origin", "localhost:3000"], "localhost:3000"),
+        (["--cors-origin", "http://app.example/page"], "app.example/page"),
+        (["--model", "plain", "--model", "large", "--max-models", "1"], "--max-models"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -112,6 +119,39 @@ def test_a_preloaded_model_comes_first_and_is_warm(served_place: Place) -> None:
         first = http.get("/v1/models").json()["data"][0]
         assert first["loaded"]
         assert PARROT in first["id"]
+
+
+def test_two_models_that_do_not_fit_together_are_not_both_promised(served_place: Place) -> None:
+    sizes = [path.stat().st_size for path in served_place.workspaces.glob("*/model.safetensors")]
+    flags = ["--model", "plain", "--model", "large", "--memory-budget", f"{max(sizes) + 100_000}"]
+    code, kind, err, hint = failing(served_place, *flags)
+    assert (code, kind) == (1, "insufficient_memory")
+    assert "plain" in err
+    assert "--memory-budget" in hint
+
+
+def test_two_models_of_one_name_are_refused(served_place: Place, tmp_path: Path) -> None:
+    shutil.copytree(served_place.workspaces / "large", tmp_path / "plain")
+    code, kind, err, _ = failing(served_place, "--model", "plain", "--model", str(tmp_path / "plain"))
+    assert (code, kind) == (1, "ValidationError")
+    assert "'plain'" in err
+
+
+def test_preloaded_models_are_listed_in_their_order(served_place: Place, tmp_path: Path) -> None:
+    shutil.copytree(served_place.workspaces / "plain", tmp_path / "zebra")
+    flags = ["--model", str(tmp_path / "zebra"), "--model", "plain"]
+    with serving(served_place, *flags) as server, server.client() as http:
+        models = http.get("/v1/models").json()["data"]
+    assert [model["id"] for model in models[:2]] == ["zebra", "plain"]
+    assert [model["loaded"] for model in models] == [True, True, *[False] * (len(models) - 2)]
+
+
+def test_an_origin_is_known_however_it_was_written(served_place: Place) -> None:
+    origin = {"Origin": "http://app.example:3000"}
+    flags = ["--cors-origin", "HTTP://App.example:3000/"]
+    with serving(served_place, *flags) as server, server.client() as http:
+        answer = http.get("/health", headers=origin)
+    assert answer.headers["access-control-allow-origin"] == "http://app.example:3000"
 
 
 def test_the_alias_serves_too(served_place: Place) -> None:

@@ -26,7 +26,7 @@ from mlxk.app.server.dialects.fields import (
     TopP,
     sampling_with,
 )
-from mlxk.app.server.dialects.unions import only_type
+from mlxk.app.server.dialects.unions import by_type, only_type
 from mlxk.domain.errors import InvalidInput
 from mlxk.domain.keep_alive import KeepAlive, parse_keep_alive
 from mlxk.domain.sampling import Sampling
@@ -218,16 +218,11 @@ class JsonSchemaFormat(Body):
     json_schema: NamedSchema
 
 
-def _format_kind(value: object) -> str:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return {"json_object": "#object", "json_schema": "#schema"}.get(str(kind), "#text")
-
-
 ResponseFormat: TypeAlias = Annotated[
     Annotated[TextFormat, Tag("#text")]
-    | Annotated[JsonObjectFormat, Tag("#object")]
-    | Annotated[JsonSchemaFormat, Tag("#schema")],
-    Discriminator(_format_kind),
+    | Annotated[JsonObjectFormat, Tag("#json_object")]
+    | Annotated[JsonSchemaFormat, Tag("#json_schema")],
+    by_type("text", "json_object", "json_schema"),
 ]
 
 

@@ -1,6 +1,6 @@
 """`/v1/models`: what can be asked, and warming and dropping it."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -11,15 +11,21 @@ from mlxk.app.server.documents import answers, reads
 from mlxk.app.server.posting import read_body
 from mlxk.app.server.service import Service
 from mlxk.app.server.work import ServedModel
-from mlxk.domain.keep_alive import KeepAlive, parse_keep_alive
+from mlxk.domain.keep_alive import parse_keep_alive
 
 __all__ = ["BODIES", "model_routes"]
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 class LoadBody(Body):
     """How long the model stays after its last use; the server's default if not said."""
 
     keep_alive: KeepAliveField | None = None
+
+
+class UnloadBody(Body):
+    """There is nothing to say: the body may be left out, or be an empty object."""
 
 
 class ModelCard(BaseModel):
@@ -41,7 +47,7 @@ class ModelList(BaseModel):
     data: list[ModelCard]
 
 
-BODIES = (LoadBody,)
+BODIES = (LoadBody, UnloadBody)
 
 
 def model_routes(service: Service) -> APIRouter:
@@ -60,11 +66,18 @@ def model_routes(service: Service) -> APIRouter:
     )
     async def load_model(model_id: str, request: Request) -> ModelCard:
         """Warm a model; it answers when the model is loaded."""
-        return _card(await service.load(model_id, await _keep_alive(request)))
+        body = await _optional_body(request, LoadBody)
+        keep_alive = None if body is None or body.keep_alive is None else parse_keep_alive(body.keep_alive)
+        return _card(await service.load(model_id, keep_alive))
 
-    @router.post("/v1/models/{model_id:path}/unload", responses=answers(400, 401, 403, 404, 503))
-    async def unload_model(model_id: str) -> ModelCard:
+    @router.post(
+        "/v1/models/{model_id:path}/unload",
+        openapi_extra=reads(UnloadBody, required=False),
+        responses=answers(400, 401, 403, 404, 408, 413, 503),
+    )
+    async def unload_model(model_id: str, request: Request) -> ModelCard:
         """Drop a model; 503 while it is generating."""
+        await _optional_body(request, UnloadBody)
         return _card(await service.unload(model_id))
 
     # The last, as any path below fits it.
@@ -76,11 +89,8 @@ def model_routes(service: Service) -> APIRouter:
     return router
 
 
-async def _keep_alive(request: Request) -> KeepAlive | None:
-    if not (await request.body()).strip():
-        return None
-    wanted = (await read_body(request, LoadBody)).keep_alive
-    return None if wanted is None else parse_keep_alive(wanted)
+async def _optional_body(request: Request, model: type[BodyT]) -> BodyT | None:
+    return await read_body(request, model) if (await request.body()).strip() else None
 
 
 def _card(model: ServedModel) -> ModelCard:
