@@ -18,7 +18,7 @@ from mlxk.app.server.listening import base_url, bind, is_everywhere, is_loopback
 from mlxk.app.server.options import HttpOptions
 from mlxk.app.server.text_service import TextService
 from mlxk.app.server.work import ServedModel
-from mlxk.domain.errors import InvalidInput
+from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 from mlxk.domain.keep_alive import parse_keep_alive
 from mlxk.domain.memory import parse_budget
 from mlxk.domain.ports import BatchingTextRuntime, Host
@@ -47,7 +47,7 @@ class ServeRequest:
         max_tokens: completion tokens of requests that do not say.
         max_models: models loaded at once.
         memory_budget: as `parse_budget` reads it.
-        keep_alive: as `parse_keep_alive` reads it.
+        keep_alive: as `parse_keep_alive` reads it; None is for ever for `models`, five minutes for others.
         grace_seconds: what running answers get to end after the first signal.
         log_prompts: whether prompts go to the log.
 
@@ -159,7 +159,8 @@ def _limits(request: ServeRequest, host: Host) -> ServiceLimits:
     if request.memory_budget is not None:
         limits = replace(limits, memory_budget=parse_budget(request.memory_budget, host.memory()))
     if request.keep_alive is not None:
-        limits = replace(limits, keep_alive=parse_keep_alive(request.keep_alive))
+        keep_alive = parse_keep_alive(request.keep_alive)
+        limits = replace(limits, keep_alive=keep_alive, keep_alive_preloaded=keep_alive)
     return limits
 
 
@@ -170,7 +171,21 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _preload(service: TextService, names: Sequence[str]) -> Sequence[ServedModel]:
-    return [await service.preload(name) for name in names]
+    """Load these models; they must fit together, unless they may go when nobody uses them.
+
+    Raises:
+        MlxkError: one cannot be loaded, or made an earlier one go.
+    """
+    loaded = [await service.preload(name) for name in names]
+    warm = {model.id for model in service.state().models}
+    gone = [model.id for model in loaded if model.id not in warm]
+    if gone and service.keeps_preloaded:
+        raise MlxkError(
+            ErrorKind.INSUFFICIENT_MEMORY,
+            f"Model '{gone[0]}' does not fit beside the others that are to be loaded.",
+            hint="name fewer models, or raise --max-models or --memory-budget",
+        )
+    return loaded
 
 
 async def _unless_stopped(stop: StopSignal, loading: Coroutine[Any, Any, Loaded]) -> Loaded | None:
