@@ -52,6 +52,7 @@ class Faults:
     Attributes:
         blocked: set when a step blocks; it goes on when `release` is set.
         gate: each step waits for it.
+        close_gate: closing waits for it.
         pause_at: the step that sets `paused` and goes on when `resume` is set.
     """
 
@@ -62,6 +63,7 @@ class Faults:
     paused: threading.Event = field(default_factory=threading.Event)
     resume: threading.Event = field(default_factory=threading.Event)
     close_fails: bool = False
+    close_gate: threading.Event | None = None
 
 
 @dataclass
@@ -208,6 +210,8 @@ class MemoryEngine:
         self._running.clear()
         self._waiting.clear()
         self._cached.clear()
+        if self._faults.close_gate is not None:
+            self._faults.close_gate.wait(60)
         self.closed = True
         if self._faults.close_fails:
             raise RuntimeError("cannot let go")

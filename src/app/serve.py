@@ -48,7 +48,7 @@ class ServeRequest:
         max_tokens: completion tokens of requests that do not say.
         max_models: models loaded at once.
         memory_budget: as `parse_budget` reads it.
-        keep_alive: as `parse_keep_alive` reads it.
+        keep_alive: as `parse_keep_alive` reads it; None is for ever for `models`, five minutes for others.
         grace_seconds: what running answers get to end after the first signal.
         log_prompts: whether prompts go to the log.
 
@@ -141,7 +141,7 @@ async def _serve(
 ) -> None:
     with StopSignal().listening() as stop:
         service.start()
-        loaded = await _unless_stopped(stop, _preload(service, request))
+        loaded = await _unless_stopped(stop, _preload(service, request.models))
         if loaded is None:
             await service.shutdown(0)
             return
@@ -162,7 +162,8 @@ def _limits(request: ServeRequest, host: Host) -> ServiceLimits:
     if request.memory_budget is not None:
         limits = replace(limits, memory_budget=parse_budget(request.memory_budget, host.memory()))
     if request.keep_alive is not None:
-        limits = replace(limits, keep_alive=parse_keep_alive(request.keep_alive))
+        keep_alive = parse_keep_alive(request.keep_alive)
+        limits = replace(limits, keep_alive=keep_alive, keep_alive_preloaded=keep_alive)
     return limits
 
 
@@ -181,16 +182,20 @@ def _check_room(models: Sequence[str], limits: ServiceLimits) -> None:
         )
 
 
-async def _preload(service: TextService, request: ServeRequest) -> Sequence[ServedModel]:
-    """Load the models, which must be there together, unless they were told not to stay."""
-    loaded = [await service.preload(name) for name in request.models]
+async def _preload(service: TextService, names: Sequence[str]) -> Sequence[ServedModel]:
+    """Load these models; they must fit together, unless they may go when nobody uses them.
+
+    Raises:
+        MlxkError: one cannot be loaded, or made an earlier one go.
+    """
+    loaded = [await service.preload(name) for name in names]
     warm = {model.id for model in service.state().models}
     gone = [model.id for model in loaded if model.id not in warm]
-    if gone and request.keep_alive is None:
+    if gone and service.keeps_preloaded:
         raise MlxkError(
             ErrorKind.INSUFFICIENT_MEMORY,
-            f"Model '{gone[0]}' had to make room for the others that were named.",
-            hint="raise --memory-budget, or name fewer models",
+            f"Model '{gone[0]}' does not fit beside the others that are to be loaded.",
+            hint="name fewer models, or raise --max-models or --memory-budget",
         )
     return loaded
 

@@ -69,7 +69,8 @@ def command(
     keep_alive: Annotated[
         str | None,
         typer.Option(
-            help="How long an idle model stays: 5m, 1h, 0, or -1 for ever (5m).", show_default=False
+            help="How long an idle model stays: 5m, 1h, 0, or -1 for ever (5m; those of --model for ever).",
+            show_default=False,
         ),
     ] = None,
     grace: Annotated[

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mlxk.domain.errors import InvalidInput
 
-__all__ = ["DEFAULT_KEEP_ALIVE", "KeepAlive", "parse_keep_alive"]
+__all__ = ["DEFAULT_KEEP_ALIVE", "FOREVER", "KeepAlive", "parse_keep_alive"]
 
 _DURATION = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?)(?P<unit>ms|s|m|h|d)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -22,6 +22,9 @@ class KeepAlive:
 DEFAULT_KEEP_ALIVE = KeepAlive(300.0)
 """Five minutes, as Ollama."""
 
+FOREVER = KeepAlive(math.inf)
+"""Until its place is needed."""
+
 
 def parse_keep_alive(value: str | float) -> KeepAlive:
     """Read a keep-alive as Ollama writes it: `5m`, `90s`, `1.5h`, seconds as a number, `-1` for ever.
@@ -31,7 +34,7 @@ def parse_keep_alive(value: str | float) -> KeepAlive:
     """
     text = str(value).strip().lower()
     if text.startswith("-") and _DURATION.fullmatch(text[1:]):
-        return KeepAlive(math.inf)
+        return FOREVER
     found = _DURATION.fullmatch(text)
     if found is None or isinstance(value, bool):
         raise InvalidInput(

@@ -1,5 +1,7 @@
 """Which answers are held to a grammar, and how their text is divided then."""
 
+import json
+import re
 from collections.abc import Sequence
 
 from mlx_lm.generate import TextStateMachine
@@ -9,22 +11,43 @@ from mlxk.adapters.runtimes.decoding import REASONING, TEXT, TOOL, Channels
 from mlxk.adapters.runtimes.grammar_text import AnswerShape, CallShape, Marker, Thought
 from mlxk.adapters.runtimes.grammars import Grammar, Grammars
 from mlxk.adapters.runtimes.prompts import RenderedPrompt, plain_json
-from mlxk.adapters.runtimes.tokenizer import Tokenizer
+from mlxk.adapters.runtimes.tokenizer import ChatEntry, Tokenizer
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
-from mlxk.domain.generation import GenerationRequest, NamedTool, ToolChoice, ToolDefinition
+from mlxk.domain.generation import GenerationRequest, NamedTool, ToolCall, ToolChoice, ToolDefinition
 from mlxk.domain.model import JsonObject
 
-__all__ = ["Constraints", "is_forced_call"]
+__all__ = ["Constraints", "held_call", "is_forced_call"]
 
 JSON_OPENS = '{["-0123456789tfn'
 """What a JSON text begins with; no marker of a model that can be constrained does."""
 
 ANY_OBJECT: JsonObject = {"type": "object"}
 
+_HELD_CALL = re.compile(
+    r'\s*\{"name": (?P<name>"(?:[^"\\]|\\.)*"), "arguments": (?P<arguments>\{.*\})\}\s*', re.DOTALL
+)
+"""A call as its grammar lays it out."""
+
 
 def is_forced_call(request: GenerationRequest) -> bool:
     """Whether the answer must be a tool call."""
     return isinstance(request.tool_choice, NamedTool) or request.tool_choice is ToolChoice.REQUIRED
+
+
+def held_call(text: str, _tools: Sequence[ChatEntry]) -> ToolCall:
+    """A call that a grammar held to its schema, with its arguments as they were written.
+
+    Written anew they might not be what was checked: 1e999 becomes no JSON, and integers of thousands of
+    digits cannot be read by Python at all.
+
+    Raises:
+        ValueError: it was cut off.
+    """
+    found = _HELD_CALL.fullmatch(text)
+    if found is None:
+        raise ValueError("a tool call that is not whole")
+    json.loads(found["arguments"], parse_int=str)
+    return ToolCall("", json.loads(found["name"]), found["arguments"])
 
 
 class Constraints:
@@ -68,7 +91,7 @@ class Constraints:
         channels = Channels(
             self._machine(has_calls=calls is not None),
             prompt.initial,
-            self._tokenizer.tool_parser if calls else None,
+            held_call if calls else None,
             prompt.tools,
             max_calls=None if calls is None or calls.many else 1,
             answer_opens=JSON_OPENS,

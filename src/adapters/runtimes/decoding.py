@@ -346,6 +346,8 @@ def _tool_call(call: object) -> ToolCall:
     Raises:
         ValueError: it has no name, or its arguments are no JSON object.
     """
+    if isinstance(call, ToolCall):
+        return call
     if not isinstance(call, dict) or not isinstance(call.get("name"), str) or not call["name"]:
         raise ValueError("a tool call without a name")
     arguments = call.get("arguments") or {}
@@ -354,9 +356,21 @@ def _tool_call(call: object) -> ToolCall:
     if not isinstance(arguments, dict):
         raise ValueError("tool arguments that are no object")
     own = call.get("id")
-    return ToolCall(
-        own if isinstance(own, str) else "", call["name"], json.dumps(arguments, ensure_ascii=False)
-    )
+    return ToolCall(own if isinstance(own, str) else "", call["name"], _json_text(arguments))
+
+
+def _json_text(value: object) -> str:
+    """JSON that any client can read.
+
+    Raises:
+        ValueError: it has a number that is not finite.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half a surrogate pair, which the model wrote as an escape
+        return json.dumps(value, allow_nan=False)
+    return text
 
 
 def _with_unique_ids(calls: Sequence[ToolCall], taken: set[str]) -> list[ToolCall]:

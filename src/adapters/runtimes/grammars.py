@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 
 from mlxk.adapters.runtimes.grammar_text import SEPARATORS, AnswerShape, Marker, grammar_of
+from mlxk.adapters.runtimes.schema_costs import too_costly
 from mlxk.adapters.runtimes.tokenizer import Tokenizer
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 from mlxk.domain.model import JsonObject, JsonValue
@@ -120,6 +121,7 @@ class Grammars:
         except ValueError as error:
             raise InvalidInput(f"The JSON schema cannot be used: {error}.", param=_field(shape)) from error
         if text not in self._kept:
+            _refuse_costly(shape)
             self._kept[text] = Grammar(self._matcher(text, shape), self._open_lexer())
             if len(self._kept) > KEPT_GRAMMARS:
                 self._kept.popitem(last=False)
@@ -169,6 +171,13 @@ class Grammars:
                     "its tokenizer is of a kind that llguidance does not know.",
                 ) from error
         return self._lexer
+
+
+def _refuse_costly(shape: AnswerShape) -> None:
+    functions = shape.calls.functions if shape.calls else ()
+    schemas = [schema for _, schema in functions] + ([] if shape.schema is None else [shape.schema])
+    for why in filter(None, map(too_costly, schemas)):
+        raise InvalidInput(f"The JSON schema cannot be used: {why}.", param=_field(shape))
 
 
 def _field(shape: AnswerShape) -> str:

@@ -11,7 +11,7 @@ ChatEntry: TypeAlias = Mapping[str, JsonValue]
 """A message or a tool definition in the form chat templates read."""
 
 ToolParser: TypeAlias = Callable[[str, Sequence[ChatEntry]], object]
-"""Reads the text between tool markers; gives one call, or a list of calls, as dicts."""
+"""Reads the text between tool markers; gives one call, or a list of calls, as dicts or `ToolCall`s."""
 
 
 class Detokenizer(Protocol):

@@ -146,19 +146,13 @@ class Admissions:
             busy=sum(entry.model.nbytes for entry in pool.entries if entry.pins) + pool.leaving_bytes,
             idle=sum(entry.model.nbytes for entry in pool.entries if not entry.pins),
             caches=sum(entry.runtime.stats.prompt_cache_bytes for entry in pool.entries),
-            running=sum(_running_bytes(entry) for entry in (*pool.entries, *pool.leaving)),
+            running=sum(entry.running_bytes for entry in (*pool.entries, *pool.leaving)),
         )
 
 
 def _has_place(entry: Entry) -> bool:
     ahead = max(1, entry.runtime.max_batch // 4)
     return len(entry.runtime.generations) < entry.runtime.max_batch + ahead
-
-
-def _running_bytes(entry: Entry) -> int:
-    """What running generations take: what was measured, or what they have reserved while that is more."""
-    reserved = sum(generation.work.begin_bytes for generation in entry.runtime.generations)
-    return max(reserved, entry.runtime.stats.running_bytes)
 
 
 def _never_fits(need: Need, budget: int) -> MlxkError:

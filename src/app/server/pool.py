@@ -50,7 +50,7 @@ class Entry:
     """A warm model, or one that is being loaded.
 
     Attributes:
-        keep_alive: as the latest request wants it.
+        keep_alive: as the latest request wants it that said so.
         last_used: seconds of the pool's clock.
         pins: requests that hold it, and generations in progress.
         waiting: requests that wait for it.
@@ -62,6 +62,12 @@ class Entry:
     last_used: float
     pins: int = 0
     waiting: int = 0
+
+    @property
+    def running_bytes(self) -> int:
+        """What running generations take: what was measured, or what they have reserved while that is more."""
+        reserved = sum(generation.work.begin_bytes for generation in self.runtime.generations)
+        return max(reserved, self.runtime.stats.running_bytes)
 
     def as_warm(self) -> WarmModel:
         """The entry as the policy sees it."""
@@ -88,7 +94,7 @@ class WarmPool:
     Args:
         runtime: loads them.
         limits: how many, and how many bytes.
-        keep_alive: how long a model stays that nobody uses, when a request does not say.
+        keep_alive: how long a model stays that nobody uses, when no request says.
         load_wait: seconds to wait for others to make room.
         clock: seconds.
         changes: told of every change.
@@ -106,6 +112,7 @@ class WarmPool:
         self._runtime = runtime
         self._limits = limits
         self._keep_alive = keep_alive
+        self._stays: dict[ModelKey, KeepAlive] = {}
         self._load_wait = load_wait
         self._clock = clock
         self._changes = changes
@@ -158,6 +165,10 @@ class WarmPool:
         """Whether a model is warm."""
         entry = self._entries.get(key)
         return entry is not None and entry.runtime.life is RuntimeLife.READY
+
+    def set_keep_alive(self, key: ModelKey, keep_alive: KeepAlive) -> None:
+        """Say how long this model stays, whenever it is loaded, when no request says."""
+        self._stays[key] = keep_alive
 
     async def acquire(self, model: PooledModel, keep_alive: KeepAlive | None) -> Entry:
         """A warm model, loaded if need be, with a pin that the caller must `release`.
@@ -219,7 +230,7 @@ class WarmPool:
         """Let an idle model go and return when it is gone; a lost model is forgotten too.
 
         Raises:
-            MlxkError: (`MODELS_BUSY`) it is in use.
+            MlxkError: (`MODELS_BUSY`) it is in use; (`RUNTIME_LOST`) closing it got stuck.
         """
         self._lost.pop(key, None)
         entry = self._entries.get(key)
@@ -234,15 +245,19 @@ class WarmPool:
             )
         self._close(entry, "asked")
         while entry in self._leaving and self._stopping is None:
+            if entry.runtime.failure is not None:
+                raise entry.runtime.failure
             await self._changes.wait()
 
     def lose(self, entry: Entry, error: MlxkError) -> None:
-        """Drop a model whose thread is dead or stuck; all who wait for it get the error."""
-        if self._entries.get(entry.model.key) is not entry:
-            return
+        """Drop a model whose thread is dead or stuck; all who wait for it get the error.
+
+        One that is on its way out already is only left behind: the server can go on without it.
+        """
         log.error("runtime_lost", model=entry.model.name, reason=error.message)
-        self._drop(entry)
-        self._lost[entry.model.key] = error.message
+        if self._entries.get(entry.model.key) is entry:
+            self._drop(entry)
+            self._lost[entry.model.key] = error.message
         entry.runtime.give_up(error)
         self._changes.notify()
 
@@ -276,7 +291,7 @@ class WarmPool:
 
     def _load(self, model: PooledModel) -> Entry | None:
         """Begin to load a model, or make room for it; None while there is none yet."""
-        running = sum(entry.runtime.stats.running_bytes for entry in self._all())
+        running = sum(entry.running_bytes for entry in self._all())
         occupied = self.leaving_bytes + running
         decision = make_room(model.nbytes, self._warm(), self._limits, occupied=occupied)
         if isinstance(decision, NeverFits):
@@ -298,14 +313,15 @@ class WarmPool:
             self._clock,
             lambda: self._heard(entry),
         )
-        entry = Entry(model, runtime, self._keep_alive, self._clock())
+        stay = self._stays.get(model.key, self._keep_alive)
+        entry = Entry(model, runtime, stay, self._clock())
         log.info("model_loading", model=model.name, nbytes=model.nbytes)
         runtime.start()
         self._entries[model.key] = entry
         return entry
 
     async def _pinned(self, entry: Entry, keep_alive: KeepAlive | None) -> Entry:
-        entry.keep_alive = keep_alive or self._keep_alive
+        entry.keep_alive = keep_alive or entry.keep_alive
         self.pin(entry)
         try:
             while entry.runtime.life is not RuntimeLife.READY:

@@ -23,7 +23,7 @@ from mlxk.app.server.work import LoadedModelState, ServedModel, ServerState, Wor
 from mlxk.domain.admission import check_queue, reserved_tokens
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import GenerationRequest
-from mlxk.domain.keep_alive import KeepAlive
+from mlxk.domain.keep_alive import FOREVER, KeepAlive
 from mlxk.domain.memory import pool_budget
 from mlxk.domain.pool import PoolLimits
 from mlxk.domain.ports import BatchingTextRuntime, Host
@@ -123,6 +123,7 @@ class TextService:
             MlxkError: as `answer`.
         """
         known = await self._directory.introduce(text)
+        self._pool.set_keep_alive(known.key, self._limits.keep_alive_preloaded)
         return await self._warm(known, keep_alive)
 
     async def load(self, name: str, keep_alive: KeepAlive | None = None) -> ServedModel:
@@ -144,6 +145,11 @@ class TextService:
                 return prepared.prepared.prompt_tokens
             finally:
                 self._pool.release(entry)
+
+    @property
+    def keeps_preloaded(self) -> bool:
+        """Whether preloaded models stay until their place is needed."""
+        return self._limits.keep_alive_preloaded == FOREVER
 
     def state(self) -> ServerState:
         """How the server is now."""

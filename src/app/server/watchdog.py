@@ -11,7 +11,7 @@ from mlxk.domain.watch import Phase, Vital, limit_of
 
 __all__ = ["Watchdog"]
 
-_WATCHED = (RuntimeLife.LOADING, RuntimeLife.READY)
+_WATCHED = (RuntimeLife.LOADING, RuntimeLife.READY, RuntimeLife.CLOSING)
 
 
 class Watchdog:
@@ -34,8 +34,8 @@ class Watchdog:
 
     def check(self) -> None:
         """Look at every runtime once."""
-        for entry in self._pool.entries:
-            if entry.runtime.life in _WATCHED:
+        for entry in (*self._pool.entries, *self._pool.leaving):
+            if entry.runtime.life in _WATCHED and entry.runtime.failure is None:
                 self._check(entry)
 
     def _check(self, entry: Entry) -> None:

@@ -280,3 +280,19 @@ def test_events_on_the_wire(service: MemoryService) -> None:
     names = [line.removeprefix("event: ") for line in answer.text.splitlines() if line.startswith("event: ")]
     assert names[:2] == ["message_start", "ping"]
     assert names[-1] == "message_stop"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("1e999", 1.7976931348623157e308), ("9" * 5000, 1.7976931348623157e308), (r'"\ud800"', "?"), ("12", 12)],
+)
+def test_what_a_model_writes_in_a_call_can_be_sent(
+    client: Anthropic, service: MemoryService, written: str, read: object
+) -> None:
+    call = ToolCallDelta(0, ToolCall("call_1", "f", f'{{"a": {written}}}'))
+    service.script = scripted(call, finish(FinishReason.TOOL_CALLS))
+    (block,) = client.messages.create(
+        model=MODEL, max_tokens=9, messages=[{"role": "user", "content": "x"}]
+    ).content
+    assert block.type == "tool_use"
+    assert block.input == {"a": read}

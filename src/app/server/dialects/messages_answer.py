@@ -5,6 +5,7 @@ answer is the message at the end of the same events, so the two cannot differ.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 
 from mlxk.app.server.dialects.events import Event
@@ -189,7 +190,22 @@ class _ToolUseBlock:
         return {"type": "tool_use", "id": self._call.id, "name": self._call.name, "input": {}}
 
     def value(self) -> dict[str, JsonValue]:
-        return {**self.empty(), "input": json.loads(self._call.arguments or "{}")}
+        return {**self.empty(), "input": _input(self._call.arguments or "{}")}
+
+
+def _input(arguments: str) -> JsonValue:
+    """Arguments as a value that can be sent: a model may write numbers and escapes that have none."""
+    value = json.loads(arguments, parse_float=_finite, parse_int=_readable)
+    read: JsonValue = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return read
+
+
+def _finite(number: str) -> float:
+    return max(-sys.float_info.max, min(float(number), sys.float_info.max))
+
+
+def _readable(number: str) -> float:
+    return int(number) if len(number) <= sys.int_info.default_max_str_digits else _finite(number)
 
 
 def _usage(usage: Usage) -> dict[str, JsonValue]:

@@ -166,3 +166,23 @@ def test_an_idle_model_is_not_stuck() -> None:
             assert len(await ask(r.service, work(says("a")))) == 1
 
     asyncio.run(run())
+
+
+def test_a_close_that_never_ends_is_noticed_and_left_behind() -> None:
+    async def run() -> None:
+        async with rig("org/a", "org/b", step_limit=10) as r:
+            gate = r.faults.close_gate = threading.Event()
+            await ask(r.service, work(says("x")))
+            unloading: asyncio.Task[object] = asyncio.create_task(r.service.unload("org/a"))
+            await until(lambda: not r.warm())
+            r.pass_time(9)
+            assert not unloading.done()
+            r.pass_time(10)
+            assert "closing" in (await lost(unloading)).message
+            assert (r.service.state().left_behind, r.service.state().lost) == (1, None)
+            assert len(await ask(r.service, work(says("x"), model="org/b"))) == 1
+            assert len(await ask(r.service, work(says("x")))) == 1
+            gate.set()
+            await until(lambda: r.service.state().left_behind == 0)
+
+    asyncio.run(run())

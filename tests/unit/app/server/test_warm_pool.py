@@ -192,6 +192,67 @@ def test_a_model_may_stay_for_ever() -> None:
     asyncio.run(run())
 
 
+def test_a_preloaded_model_stays_until_its_place_is_needed() -> None:
+    async def run() -> None:
+        async with rig("org/a", "org/b", max_models=1) as r:
+            await r.service.preload("org/a")
+            await ask(r.service, work(says("x")))
+            r.pass_time(1e9)
+            assert r.warm() == ["org/a"]
+            await ask(r.service, work(says("x"), model="org/b"))
+            assert r.warm() == ["org/b"]
+            await ask(r.service, work(says("x")))
+            r.pass_time(1e9)
+            assert r.warm() == ["org/a"]
+
+    asyncio.run(run())
+
+
+def test_a_preloaded_model_goes_after_the_time_that_was_asked_for() -> None:
+    async def run() -> None:
+        async with rig(keep_alive_preloaded=KeepAlive(20)) as r:
+            await r.service.preload("org/a")
+            r.pass_time(19)
+            assert r.warm() == ["org/a"]
+            r.pass_time(1)
+            assert r.warm() == []
+
+    asyncio.run(run())
+
+
+def test_a_keep_alive_holds_until_a_request_has_another() -> None:
+    async def run() -> None:
+        async with rig() as r:
+            await r.service.load("org/a", KeepAlive(1000))
+            await ask(r.service, work(says("x")))
+            r.pass_time(999)
+            assert r.warm() == ["org/a"]
+            await ask(r.service, work(says("x"), stay=5))
+            r.pass_time(5)
+            assert r.warm() == []
+            await ask(r.service, work(says("x")))
+            r.pass_time(299)
+            assert r.warm() == ["org/a"]
+
+    asyncio.run(run())
+
+
+def test_a_model_is_not_loaded_into_the_place_that_an_answer_has_reserved() -> None:
+    async def run() -> None:
+        async with rig("org/a", "org/b", memory_budget=2 * WEIGHTS + 1000) as r:
+            r.faults.gate = threading.Event()
+            first = asyncio.create_task(ask(r.service, work(says("x " * 20, max_tokens=120))))
+            await until(lambda: r.service.state().active == 1)
+            second = asyncio.create_task(ask(r.service, work(says("x", max_tokens=1), model="org/b")))
+            await until(lambda: r.service.state().waiting == 1)
+            assert r.loaded() == ["org/a"]
+            r.faults.gate.set()
+            await asyncio.gather(first, second)
+            assert r.loaded() == ["org/a", "org/b"]
+
+    asyncio.run(run())
+
+
 def test_a_model_that_answers_does_not_expire() -> None:
     async def run() -> None:
         async with rig() as r:
