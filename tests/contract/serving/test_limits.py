@@ -1,8 +1,6 @@
 """A server that has too little room: it makes room, lets clients wait, and says so when it cannot."""
 
 import asyncio
-import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +11,7 @@ import httpx
 import pytest
 
 from tests.contract.serving.conftest import LARGE, PARROT, PLAIN
-from tests.contract.serving.running import LIMIT, MLXK, Served, serving
+from tests.contract.serving.running import LIMIT, Served, serving
 from tests.isolation import Place
 
 MANY = 64 + 32
@@ -91,17 +89,6 @@ def test_two_models_that_do_not_fit_together_take_turns(
         assert _weights(server) == {PLAIN: sizes[PLAIN]}
         assert _ask(server, _body(LARGE)).status_code == 200
         assert _weights(server) == {LARGE: sizes[LARGE]}
-
-
-def test_models_that_are_named_at_the_start_must_fit_together(served_place: Place) -> None:
-    flags = ("--model", PLAIN, "--model", LARGE, "--max-models", "1")
-    done = subprocess.run(
-        [*MLXK, *flags], env=served_place.environment(), capture_output=True, timeout=LIMIT, check=False
-    )
-    assert done.returncode != 0
-    error = json.loads(done.stdout)["error"]
-    assert error["type"] == "insufficient_memory"
-    assert PLAIN in error["message"]
 
 
 def test_a_model_or_an_answer_that_can_never_fit_is_refused(
