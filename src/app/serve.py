@@ -11,13 +11,13 @@ from mlxk.app.catalog import Catalog
 from mlxk.app.inspection import Inspector
 from mlxk.app.logs import Redactor
 from mlxk.app.results import ServeResult
-from mlxk.app.server.application import create_application
-from mlxk.app.server.hosting import StopSignal, host_until_stopped
-from mlxk.app.server.limits import ServiceLimits
-from mlxk.app.server.listening import base_url, bind, is_everywhere, is_loopback
-from mlxk.app.server.named import host_name, web_origin
-from mlxk.app.server.options import HttpOptions
-from mlxk.app.server.text_service import TextService
+from mlxk.app.server.engine.limits import ServiceLimits
+from mlxk.app.server.engine.text_service import TextService
+from mlxk.app.server.http.addresses import host_name, web_origin
+from mlxk.app.server.http.application import create_application
+from mlxk.app.server.http.hosting import StopSignal, host_until_stopped
+from mlxk.app.server.http.listening import base_url, bind, is_everywhere, is_loopback
+from mlxk.app.server.http.options import HttpOptions
 from mlxk.app.server.work import ServedModel
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 from mlxk.domain.keep_alive import parse_keep_alive

@@ -1,1 +1,1 @@
-"""The HTTP server: dialects (what clients speak), the service that answers, the pool of warm models."""
+"""The server: dialects (what clients speak), HTTP, and the engine behind `Service`, which joins them."""

@@ -12,8 +12,8 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from mlxk.app.server.application import create_application
-from mlxk.app.server.options import HttpOptions
+from mlxk.app.server.http.application import create_application
+from mlxk.app.server.http.options import HttpOptions
 from tests.memory_service import MemoryService
 
 PATIENCE = 60.0

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from mlxk.app.server.application import create_application
-from mlxk.app.server.options import HttpOptions
+from mlxk.app.server.http.application import create_application
+from mlxk.app.server.http.options import HttpOptions
 from tests.contract.server.asking import CHAT, HELLO, JSON, ask, chat, error_of
 from tests.memory_service import MemoryService
 

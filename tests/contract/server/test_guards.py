@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
-from mlxk.app.server.options import HttpOptions
+from mlxk.app.server.http.options import HttpOptions
 from tests.contract.server.asking import CHAT, HELLO, PATIENCE, ask, chat, error_of, serving, until
 from tests.memory_service import MODEL, MemoryService
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from mlxk.app.server.http_protocol import BoundedHttp
-from mlxk.app.server.named import host_name, web_origin
+from mlxk.app.server.http.addresses import host_name, web_origin
+from mlxk.app.server.http.protocol import BoundedHttp
 from mlxk.domain.errors import InvalidInput
 from tests.contract.server.asking import CHAT, HELLO, PATIENCE, serving, until
 from tests.memory_service import MemoryService, saying

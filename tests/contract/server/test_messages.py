@@ -11,7 +11,7 @@ from anthropic.types import MessageParam, ToolParam
 from anthropic.types.beta import BetaMessageParam
 from pydantic import BaseModel
 
-from mlxk.app.server.options import HttpOptions
+from mlxk.app.server.http.options import HttpOptions
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import (
     Finish,

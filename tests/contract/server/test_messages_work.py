@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from mlxk.app.server.bodies import parse_body
 from mlxk.app.server.dialects.messages import CountTokensBody, MessagesBody, counting_work, read_messages
 from mlxk.app.server.dialects.messages_body import HARMLESS
+from mlxk.app.server.http.bodies import parse_body
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import (
     GenerationRequest,

@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from mlxk.app.server.options import HttpOptions
+from mlxk.app.server.http.options import HttpOptions
 from mlxk.app.server.work import Work
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import (

@@ -17,8 +17,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from mlxk.app.server.application import create_application
 from mlxk.app.server.dialects.openai_documents import ChatCompletion, Completion
+from mlxk.app.server.http.application import create_application
 from tests.contract.server.asking import CHAT, HELLO, ask
 from tests.memory_service import MODEL, MemoryService
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import mlxk
-from mlxk.app.server.application import create_application
-from mlxk.app.server.options import HttpOptions
+from mlxk.app.server.http.application import create_application
+from mlxk.app.server.http.options import HttpOptions
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import TextDelta
 from mlxk.domain.keep_alive import KeepAlive

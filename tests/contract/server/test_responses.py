@@ -9,7 +9,7 @@ from openai import OpenAI
 from openai.types.responses import ResponseInputParam, ResponseStreamEvent
 from pydantic import BaseModel
 
-from mlxk.app.server.options import HttpOptions
+from mlxk.app.server.http.options import HttpOptions
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import (
     FinishReason,

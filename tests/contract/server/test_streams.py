@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from mlxk.app.server.options import HttpOptions
+from mlxk.app.server.http.options import HttpOptions
 from mlxk.app.server.work import Work
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import Delta, TextDelta

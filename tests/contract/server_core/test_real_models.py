@@ -17,8 +17,8 @@ from mlxk.adapters.workspace_integrity import DiskIntegrity
 from mlxk.adapters.workspaces import WorkspaceHome
 from mlxk.app.catalog import Catalog
 from mlxk.app.inspection import Inspector
-from mlxk.app.server.limits import ServiceLimits
-from mlxk.app.server.text_service import TextService
+from mlxk.app.server.engine.limits import ServiceLimits
+from mlxk.app.server.engine.text_service import TextService
 from mlxk.app.server.work import Work
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import Answer, Delta, Finish, GenerationRequest, collect

@@ -15,11 +15,11 @@ from typing import Any
 
 from mlxk.app.container import container_for
 from mlxk.app.logs import configure, redactor_for
-from mlxk.app.server.application import create_application
-from mlxk.app.server.hosting import StopSignal, host_until_stopped
-from mlxk.app.server.limits import ServiceLimits
-from mlxk.app.server.listening import base_url, bind
-from mlxk.app.server.text_service import TextService
+from mlxk.app.server.engine.limits import ServiceLimits
+from mlxk.app.server.engine.text_service import TextService
+from mlxk.app.server.http.application import create_application
+from mlxk.app.server.http.hosting import StopSignal, host_until_stopped
+from mlxk.app.server.http.listening import base_url, bind
 from mlxk.domain.generation import Delta, GenerationRequest, Prompt
 from mlxk.domain.ports import BatchingTextModel, BatchingTextRuntime, Prepared
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from mlxk.app.server.bodies import parse_body
 from mlxk.app.server.dialects.chat import read_chat
 from mlxk.app.server.dialects.chat_body import HARMLESS, ChatBody, ChatMessage
 from mlxk.app.server.dialects.completion_body import CompletionBody
 from mlxk.app.server.dialects.completions import read_completion
 from mlxk.app.server.dialects.fields import SERVER_SAMPLING
+from mlxk.app.server.http.bodies import parse_body
 from mlxk.app.server.work import Work
 from mlxk.domain.errors import InvalidInput
 from mlxk.domain.generation import (

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from fastapi.openapi.utils import get_openapi
 
-from mlxk.app.server.application import create_application
 from mlxk.app.server.dialects.chat_body import HARMLESS, ChatBody, ChatMessage
 from mlxk.app.server.dialects.completion_body import CompletionBody
 from mlxk.app.server.dialects.fields import MAX_MESSAGES, MAX_TOOLS, SERVER_SAMPLING
-from mlxk.app.server.documents import GENERATION_ERRORS
+from mlxk.app.server.http.application import create_application
+from mlxk.app.server.http.documents import GENERATION_ERRORS
 from tests.memory_service import MemoryService
 
 PAGE = (Path(__file__).parents[3] / "docs/server.md").read_text()

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from mlxk.app.catalog import Catalog
 from mlxk.app.inspection import Inspector
-from mlxk.app.server.limits import ServiceLimits
-from mlxk.app.server.text_service import TextService
+from mlxk.app.server.engine.limits import ServiceLimits
+from mlxk.app.server.engine.text_service import TextService
 from mlxk.app.server.work import Work
 from mlxk.domain.generation import Answer, Delta, GenerationRequest, collect
 from mlxk.domain.keep_alive import KeepAlive

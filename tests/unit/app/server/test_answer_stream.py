@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxk.app.server.answer_stream import AnswerStream, coalesce
+from mlxk.app.server.engine.answer_stream import AnswerStream, coalesce
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import (
     Delta,

@@ -56,7 +56,7 @@ def test_answers_that_outlast_the_grace_period_are_ended() -> None:
 
 
 def test_a_thread_that_does_not_come_back_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlxk.app.server.text_service._CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("mlxk.app.server.engine.text_service._CLOSE_SECONDS", 0.05)
 
     async def run() -> None:
         async with rig() as r:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlxk.app.server.limits import ServiceLimits
+from mlxk.app.server.engine.limits import ServiceLimits
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.keep_alive import KeepAlive
 from tests.memory_engine import says

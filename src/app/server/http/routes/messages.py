@@ -7,8 +7,8 @@ from starlette.responses import JSONResponse, Response
 
 from mlxk.app.server.dialects.messages import CountTokensBody, MessagesBody, counting_work, read_messages
 from mlxk.app.server.dialects.messages_documents import AnthropicMessage
-from mlxk.app.server.documents import GENERATION_ERRORS, answers, reads
-from mlxk.app.server.posting import Posting, read_body
+from mlxk.app.server.http.documents import GENERATION_ERRORS, answers, reads
+from mlxk.app.server.http.posting import Posting, read_body
 
 __all__ = ["BODIES", "messages_routes"]
 

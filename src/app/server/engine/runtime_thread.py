@@ -16,9 +16,9 @@ from typing import TypeAlias
 
 import structlog
 
-from mlxk.app.server.generations import Generation, PreparedWork
-from mlxk.app.server.losses import died, unloaded
-from mlxk.app.server.prompt_thread import PromptThread
+from mlxk.app.server.engine.generations import Generation, PreparedWork
+from mlxk.app.server.engine.losses import died, unloaded
+from mlxk.app.server.engine.prompt_thread import PromptThread
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import Delta, Finish, GenerationRequest
 from mlxk.domain.ports import BatchingTextModel

@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from mlxk.app.server.dialects.messages_errors import ANTHROPIC_PATH, anthropic_error
-from mlxk.app.server.errors import ErrorBody, describe
-from mlxk.app.server.exchange import exchange_of
+from mlxk.app.server.http.errors import ErrorBody, describe
+from mlxk.app.server.http.exchange import exchange_of
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 
 __all__ = ["as_error", "error_body", "handle_failures", "refuse", "unexpected"]

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from mlxk.app.server.exchange import Exchange, begin_exchange
+from mlxk.app.server.http.exchange import Exchange, begin_exchange
 
 __all__ = ["RequestIds"]
 

@@ -6,20 +6,20 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 import mlxk
-from mlxk.app.server.documents import describe_api
-from mlxk.app.server.failures import handle_failures
-from mlxk.app.server.guards.access_log import AccessLog
-from mlxk.app.server.guards.body_limits import BodyLimits
-from mlxk.app.server.guards.hosts import Hosts
-from mlxk.app.server.guards.keys import ApiKeys
-from mlxk.app.server.guards.request_ids import RequestIds
-from mlxk.app.server.metrics import Metrics
-from mlxk.app.server.options import HttpOptions
-from mlxk.app.server.posting import Posting, note_client_left
-from mlxk.app.server.routes import chat, completions, messages, models, responses
-from mlxk.app.server.routes.documentation import documentation_routes
-from mlxk.app.server.routes.health import health_routes
-from mlxk.app.server.routes.metrics import metrics_routes
+from mlxk.app.server.http.documents import describe_api
+from mlxk.app.server.http.failures import handle_failures
+from mlxk.app.server.http.guards.access_log import AccessLog
+from mlxk.app.server.http.guards.body_limits import BodyLimits
+from mlxk.app.server.http.guards.hosts import Hosts
+from mlxk.app.server.http.guards.keys import ApiKeys
+from mlxk.app.server.http.guards.request_ids import RequestIds
+from mlxk.app.server.http.metrics import Metrics
+from mlxk.app.server.http.options import HttpOptions
+from mlxk.app.server.http.posting import Posting, note_client_left
+from mlxk.app.server.http.routes import chat, completions, messages, models, responses
+from mlxk.app.server.http.routes.documentation import documentation_routes
+from mlxk.app.server.http.routes.health import health_routes
+from mlxk.app.server.http.routes.metrics import metrics_routes
 from mlxk.app.server.service import Service
 
 __all__ = ["create_application"]

@@ -9,11 +9,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from mlxk.app.server.dialects.dialect import Ask, Opening
-from mlxk.app.server.exchange import Exchange, exchange_of
-from mlxk.app.server.failures import as_error, error_body
-from mlxk.app.server.metrics import Metrics
+from mlxk.app.server.http.exchange import Exchange, exchange_of
+from mlxk.app.server.http.failures import as_error, error_body
+from mlxk.app.server.http.metrics import Metrics
+from mlxk.app.server.http.several import answer_all
 from mlxk.app.server.service import Answering, Service
-from mlxk.app.server.several import answer_all
 from mlxk.domain.generation import Delta, collect
 
 __all__ = ["AnswerResponse"]

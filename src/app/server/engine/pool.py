@@ -9,8 +9,8 @@ from pathlib import Path
 
 import structlog
 
-from mlxk.app.server.changes import Changes
-from mlxk.app.server.runtime_thread import RuntimeLife, RuntimeThread
+from mlxk.app.server.engine.changes import Changes
+from mlxk.app.server.engine.runtime_thread import RuntimeLife, RuntimeThread
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.keep_alive import KeepAlive
 from mlxk.domain.pool import (

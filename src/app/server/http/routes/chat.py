@@ -7,8 +7,8 @@ from starlette.responses import Response
 from mlxk.app.server.dialects.chat import read_chat
 from mlxk.app.server.dialects.chat_body import ChatBody
 from mlxk.app.server.dialects.openai_documents import ChatCompletion
-from mlxk.app.server.documents import GENERATION_ERRORS, answers, reads
-from mlxk.app.server.posting import Posting
+from mlxk.app.server.http.documents import GENERATION_ERRORS, answers, reads
+from mlxk.app.server.http.posting import Posting
 
 __all__ = ["BODIES", "chat_routes"]
 

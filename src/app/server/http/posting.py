@@ -9,12 +9,12 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mlxk.app.server.answering import AnswerResponse
-from mlxk.app.server.bodies import parse_body
 from mlxk.app.server.dialects.dialect import Ask
-from mlxk.app.server.exchange import exchange_of
-from mlxk.app.server.metrics import Metrics
-from mlxk.app.server.options import HttpOptions
+from mlxk.app.server.http.answering import AnswerResponse
+from mlxk.app.server.http.bodies import parse_body
+from mlxk.app.server.http.exchange import exchange_of
+from mlxk.app.server.http.metrics import Metrics
+from mlxk.app.server.http.options import HttpOptions
 from mlxk.app.server.service import Service
 from mlxk.domain.errors import InvalidInput
 

@@ -6,8 +6,8 @@ from starlette.responses import Response
 
 from mlxk.app.server.dialects.responses import ResponsesBody, read_responses
 from mlxk.app.server.dialects.responses_documents import ResponseObject
-from mlxk.app.server.documents import GENERATION_ERRORS, answers, reads
-from mlxk.app.server.posting import Posting
+from mlxk.app.server.http.documents import GENERATION_ERRORS, answers, reads
+from mlxk.app.server.http.posting import Posting
 
 __all__ = ["BODIES", "responses_routes"]
 

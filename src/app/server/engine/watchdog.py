@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from mlxk.app.server.losses import lost
-from mlxk.app.server.pool import Entry, WarmPool
-from mlxk.app.server.runtime_thread import RuntimeLife
+from mlxk.app.server.engine.losses import lost
+from mlxk.app.server.engine.pool import Entry, WarmPool
+from mlxk.app.server.engine.runtime_thread import RuntimeLife
 from mlxk.domain.errors import MlxkError
 from mlxk.domain.watch import Phase, Vital, limit_of
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mlxk.app.server.answer_stream import AnswerStream
+from mlxk.app.server.engine.answer_stream import AnswerStream
 from mlxk.domain.ports import Prepared
 
 __all__ = ["Generation", "PreparedWork"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlxk.app.server.failures import refuse
+from mlxk.app.server.http.failures import refuse
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 
 __all__ = ["BodyLimits"]

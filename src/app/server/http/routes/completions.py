@@ -7,8 +7,8 @@ from starlette.responses import Response
 from mlxk.app.server.dialects.completion_body import CompletionBody
 from mlxk.app.server.dialects.completions import read_completion
 from mlxk.app.server.dialects.openai_documents import Completion
-from mlxk.app.server.documents import GENERATION_ERRORS, answers, reads
-from mlxk.app.server.posting import Posting
+from mlxk.app.server.http.documents import GENERATION_ERRORS, answers, reads
+from mlxk.app.server.http.posting import Posting
 
 __all__ = ["BODIES", "completion_routes"]
 

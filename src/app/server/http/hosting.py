@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from mlxk.app.server.http_protocol import BoundedHttp
+from mlxk.app.server.http.protocol import BoundedHttp
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

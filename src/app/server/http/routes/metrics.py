@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
 
-from mlxk.app.server.metrics import CONTENT_TYPE, Metrics
+from mlxk.app.server.http.metrics import CONTENT_TYPE, Metrics
 
 __all__ = ["metrics_routes"]
 

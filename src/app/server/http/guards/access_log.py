@@ -5,9 +5,9 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlxk.app.server.exchange import Exchange, exchange_of
-from mlxk.app.server.failures import refuse, unexpected
-from mlxk.app.server.metrics import Metrics
+from mlxk.app.server.http.exchange import Exchange, exchange_of
+from mlxk.app.server.http.failures import refuse, unexpected
+from mlxk.app.server.http.metrics import Metrics
 
 __all__ = ["CLIENT_LEFT", "AccessLog"]
 

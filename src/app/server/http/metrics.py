@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from mlxk.app.server.exchange import Exchange
+from mlxk.app.server.http.exchange import Exchange
 from mlxk.app.server.service import Service
 from mlxk.domain.generation import Delta, Finish
 

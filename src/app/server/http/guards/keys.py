@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mlxk.app.server.failures import refuse
+from mlxk.app.server.http.failures import refuse
 from mlxk.domain.errors import ErrorKind, MlxkError
 
 __all__ = ["ApiKeys"]

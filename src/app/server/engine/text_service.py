@@ -10,15 +10,15 @@ import structlog
 
 from mlxk.app.catalog import Catalog
 from mlxk.app.inspection import Inspector
-from mlxk.app.server.admitting import Admissions
-from mlxk.app.server.answer_stream import AnswerStream
-from mlxk.app.server.changes import Changes
-from mlxk.app.server.directory import KnownModel, ModelDirectory
-from mlxk.app.server.generations import Generation, PreparedWork
-from mlxk.app.server.limits import ServiceLimits
-from mlxk.app.server.pool import Entry, PooledModel, WarmPool
-from mlxk.app.server.runtime_thread import RuntimeLife
-from mlxk.app.server.watchdog import Watchdog
+from mlxk.app.server.engine.admitting import Admissions
+from mlxk.app.server.engine.answer_stream import AnswerStream
+from mlxk.app.server.engine.changes import Changes
+from mlxk.app.server.engine.directory import KnownModel, ModelDirectory
+from mlxk.app.server.engine.generations import Generation, PreparedWork
+from mlxk.app.server.engine.limits import ServiceLimits
+from mlxk.app.server.engine.pool import Entry, PooledModel, WarmPool
+from mlxk.app.server.engine.runtime_thread import RuntimeLife
+from mlxk.app.server.engine.watchdog import Watchdog
 from mlxk.app.server.work import LoadedModelState, ServedModel, ServerState, Work
 from mlxk.domain.admission import check_queue, reserved_tokens
 from mlxk.domain.errors import ErrorKind, MlxkError

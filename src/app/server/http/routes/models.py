@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from mlxk.app.server.dialects.fields import Body, KeepAliveField
-from mlxk.app.server.documents import answers, reads
-from mlxk.app.server.posting import read_body
+from mlxk.app.server.http.documents import answers, reads
+from mlxk.app.server.http.posting import read_body
 from mlxk.app.server.service import Service
 from mlxk.app.server.work import ServedModel
 from mlxk.domain.keep_alive import parse_keep_alive

@@ -1,0 +1,1 @@
+"""Behind the routes: warm models, the threads that own them, and which work begins when."""
