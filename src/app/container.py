@@ -78,7 +78,7 @@ def _with_idle_settings() -> Iterator[None]:
 
 # dependency_injector imports FastAPI, YAML and pydantic where they are installed, for what is not used here:
 # decorators, configuration files, settings classes. That would make every command 0.25 s slower.
-with _without("fastapi", "starlette", "fast_depends", "yaml"), _with_idle_settings():
+with _without("fastapi", "starlette", "fast_depends", "werkzeug", "yaml"), _with_idle_settings():
     from dependency_injector import containers, providers
 
 __all__ = ["Container", "container_for"]

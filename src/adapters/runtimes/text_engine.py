@@ -270,11 +270,26 @@ class TextEngine:
             inbox.append(delta)
 
     def _admit(self) -> None:
-        """Move waiting generations into the batch, as far as there is room."""
-        while self._sequences.waiting and len(self._sequences.by_uid) < self._max_batch:
+        """Move waiting generations into the batch, as far as there is room.
+
+        Not while the first token of a computed prompt is due: the prompts that join would be computed before
+        it is given. It comes within two steps.
+        """
+        unbegun = sum(not sequence.generated for sequence in self._sequences.by_uid.values())
+        if unbegun > self._unfinished_prompts():
+            return
+        room = min(PREFILL_BATCH - unbegun, self._max_batch - len(self._sequences.by_uid))
+        for _ in range(min(room, len(self._sequences.waiting))):
             sequence = self._sequences.waiting.popleft()
             sequence.uid = self._insert(sequence)
             self._sequences.by_uid[sequence.uid] = sequence
+
+    def _unfinished_prompts(self) -> int:
+        """Prompts in the batch of which more than the last token is to be computed."""
+        if self._generator is None:
+            return 0
+        left = (sum(map(len, segments)) for segments, *_ in self._generator._currently_processing)
+        return sum(tokens > 1 for tokens in left) + len(self._generator._unprocessed_sequences)
 
     def _insert(self, sequence: Sequence) -> int:
         assert self._loaded is not None

@@ -109,6 +109,18 @@ def test_a_shared_beginning_is_computed_once(load: Load) -> None:
     assert again.text == second.text
 
 
+def test_a_first_token_does_not_wait_for_prompts_that_came_later(load: Load) -> None:
+    engine = load("llama", prompt_cache_bytes=0)
+    first = submit(engine, raw("one two", max_tokens=4))
+    assert engine.step() == []
+    for _ in range(3):
+        submit(engine, raw("one two three four " * 60, max_tokens=4))
+    deltas = list(engine.step()) or engine.step()
+    assert [handle for handle, _ in deltas] == [first]
+    assert engine.running_nbytes <= engine.kv_bytes(8)
+    assert len(run_all(engine)) == 4
+
+
 def test_a_larger_batch(models: Callable[[str], Path]) -> None:
     engine = MlxTextRuntime(max_batch=16).load(models("llama"))
     handles = [submit(engine, raw("one", max_tokens=4)) for _ in range(12)]

@@ -85,7 +85,7 @@ Unknown: TypeAlias = Annotated[None, PlainValidator(_only_null), WithJsonSchema(
 class Body(BaseModel):
     """A request body: unknown fields that are not null, wrong types and NaN are refused."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True, defer_build=True)
     __pydantic_extra__: dict[str, Unknown] = Field(init=False)
 
 

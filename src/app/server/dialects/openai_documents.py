@@ -12,7 +12,7 @@ Finished = Literal["stop", "length", "tool_calls"]
 class Document(BaseModel):
     """An answer; it has no other fields than these."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class CachedTokens(Document):

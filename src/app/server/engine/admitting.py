@@ -9,7 +9,7 @@ import structlog
 from mlxk.app.server.engine.generations import Generation
 from mlxk.app.server.engine.losses import unloaded
 from mlxk.app.server.engine.pool import Entry, WarmPool
-from mlxk.app.server.engine.runtime_thread import RuntimeLife
+from mlxk.app.server.engine.runtime_life import RuntimeLife
 from mlxk.domain.admission import Admission, MemoryUse, Need, admit, cache_room, is_overgrown
 from mlxk.domain.errors import ErrorKind, MlxkError
 

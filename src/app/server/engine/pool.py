@@ -10,7 +10,8 @@ from pathlib import Path
 import structlog
 
 from mlxk.app.server.engine.changes import Changes
-from mlxk.app.server.engine.runtime_thread import RuntimeLife, RuntimeThread
+from mlxk.app.server.engine.runtime_life import RuntimeLife
+from mlxk.app.server.engine.runtime_thread import RuntimeThread
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.keep_alive import KeepAlive
 from mlxk.domain.pool import (

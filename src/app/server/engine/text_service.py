@@ -17,7 +17,7 @@ from mlxk.app.server.engine.directory import KnownModel, ModelDirectory
 from mlxk.app.server.engine.generations import Generation, PreparedWork
 from mlxk.app.server.engine.limits import ServiceLimits
 from mlxk.app.server.engine.pool import Entry, PooledModel, WarmPool
-from mlxk.app.server.engine.runtime_thread import RuntimeLife
+from mlxk.app.server.engine.runtime_life import RuntimeLife
 from mlxk.app.server.engine.watchdog import Watchdog
 from mlxk.app.server.work import LoadedModelState, ServedModel, ServerState, Work
 from mlxk.domain.admission import check_queue, reserved_tokens

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from mlxk.app.server.engine.losses import lost
 from mlxk.app.server.engine.pool import Entry, WarmPool
-from mlxk.app.server.engine.runtime_thread import RuntimeLife
+from mlxk.app.server.engine.runtime_life import RuntimeLife
 from mlxk.domain.errors import MlxkError
 from mlxk.domain.watch import Phase, Vital, limit_of
 

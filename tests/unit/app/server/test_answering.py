@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from mlxk.app.server.engine import runtime_thread
 from mlxk.domain.errors import AmbiguousMatch, ErrorKind, InvalidInput, MlxkError, ModelNotFound
 from mlxk.domain.generation import FinishReason
 from tests.memory_engine import DIE, FAIL, says
@@ -44,6 +45,18 @@ def test_an_explicit_limit_wins_over_the_servers_and_that_over_half_the_context(
             (answer,) = await ask(r.service, work(says("w " * 10 + "x", max_tokens=requested)))
             assert answer.finish.usage.completion_tokens == min(tokens, 9)
             assert answer.finish.reason is FinishReason.LENGTH
+
+    asyncio.run(run())
+
+
+def test_an_idle_model_waits_for_requests_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_thread, "_GATHERING_SECONDS", 60.0)
+
+    async def run() -> None:
+        async with rig() as r:
+            await ask(r.service, work(says("one")))
+            await asyncio.gather(*[ask(r.service, work(says("one"))) for _ in range(5)])
+            assert r.engines[0][1].most_at_once == 5
 
     asyncio.run(run())
 
