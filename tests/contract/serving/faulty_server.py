@@ -28,7 +28,7 @@ __all__ = ["FAULTY", "HANG", "KILL", "STEP_LIMIT"]
 HANG, KILL = "HANG", "KILL"
 """Words of a prompt: the model's thread never comes back, or ends, in the middle of a step."""
 
-STEP_LIMIT = 1.0
+STEP_LIMIT = float(os.environ.get("STEP_LIMIT", "1"))
 """Seconds; five times as much for a step that computes prompt tokens."""
 
 FAULTY = (sys.executable, __file__)

@@ -38,6 +38,8 @@ def test_all_its_requests_fail_at_once_and_the_next_one_is_answered(faulty: Serv
     expected = _ask(faulty, "one two").json()["choices"][0]["text"]
     with ThreadPoolExecutor(4) as clients:
         running = [clients.submit(_ask, faulty, "one two three", max_tokens=400) for _ in range(3)]
+        # One that came after the fault would load the model anew.
+        _await(lambda: sum(each.done() for each in running) + _active(faulty) >= len(running))
         lost = clients.submit(_ask, faulty, fault)
         assert lost.result(LIMIT).status_code == 503
         for answer in running:
@@ -81,14 +83,18 @@ def test_another_model_does_not_notice(faulty: Served) -> None:
     assert answer.json()["choices"][0]["text"] == expected
 
 
-def test_a_second_signal_ends_a_server_that_waits_for_an_answer(faulty: Served) -> None:
-    with ThreadPoolExecutor(1) as client:
-        client.submit(_suppressed, faulty)
-        _await(lambda: _active(faulty) > 0)
-        faulty.process.send_signal(signal.SIGTERM)
-        _await(lambda: not _listens(faulty))
-        faulty.process.send_signal(signal.SIGTERM)
-        assert faulty.process.wait(LIMIT) == 128 + signal.SIGTERM
+def test_a_second_signal_ends_a_server_that_waits_for_an_answer(served_place: Place) -> None:
+    patient = {"STEP_LIMIT": "600"}
+    with (
+        serving(served_place, command=FAULTY, environ=patient) as server,
+        ThreadPoolExecutor(1) as client,
+    ):
+        client.submit(_suppressed, server)
+        _await(lambda: _active(server) > 0)
+        server.process.send_signal(signal.SIGTERM)
+        _await(lambda: not _listens(server))
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(LIMIT) == 128 + signal.SIGTERM
 
 
 def _suppressed(server: Served) -> None:
