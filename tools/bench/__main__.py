@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MEASUREMENTS = ("listing", "first_token", "engine", "pull", "clone", "workspaces")
+MEASUREMENTS = ("listing", "first_token", "engine", "serving", "pull", "clone", "workspaces")
 
 
 def main() -> int:
