@@ -8,7 +8,7 @@ from mlxk.domain.errors import InvalidInput
 
 __all__ = ["DEFAULT_KEEP_ALIVE", "FOREVER", "KeepAlive", "parse_keep_alive"]
 
-_DURATION = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?)(?P<unit>ms|s|m|h|d)?")
+_DURATION = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?)(?P<unit>ms|s|m|h|d)?", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 

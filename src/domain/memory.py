@@ -26,7 +26,7 @@ VISION_FRACTION = 0.7
 AUDIO_MINIMUM = 4 * GIB
 POOL_FRACTION = 0.7
 _UNITS = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": GB, "kib": 1024, "mib": 1024**2, "gib": GIB}
-_BUDGET = re.compile(r"(?P<number>\d{1,18}(?:\.\d{1,6})?)\s*(?P<unit>%|b|[kmg]i?b)?")
+_BUDGET = re.compile(r"(?P<number>\d{1,18}(?:\.\d{1,6})?)\s*(?P<unit>%|b|[kmg]i?b)?", re.ASCII)
 _LIVE_STEPS = ((96, 0.70), (64, 0.60), (32, 0.50), (0, 0.40))
 
 

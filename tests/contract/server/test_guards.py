@@ -121,6 +121,7 @@ def test_named_origins_may_read_answers_and_refusals() -> None:
         {"Authorization": "Bearer first-key"},
         {"authorization": "bearer  first-key "},
         {"x-api-key": "first-key"},
+        {"x-api-key": "first-key", "Authorization": "Bearer another"},
         {"x-api-key": "clé-ключ"},
         {"Authorization": "Bearer clé-ключ"},
     ],

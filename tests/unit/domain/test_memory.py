@@ -2,6 +2,7 @@
 
 import pytest
 
+from mlxk.domain.errors import InvalidInput
 from mlxk.domain.memory import (
     MemoryFacts,
     Verdict,
@@ -9,6 +10,7 @@ from mlxk.domain.memory import (
     gate_text,
     gate_vision,
     live_test_budget,
+    parse_budget,
     pool_budget,
 )
 
@@ -103,3 +105,22 @@ class TestAudio:
         refused = gate_audio(machine(64, 1.5))
         assert (refused.needed, refused.allowed) == (4 * GIB, int(1.5 * GIB))
         assert refused.reason == "needs 4.0 GiB free, 1.5 GiB are available"
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("12GB", 12 * 1000**3), ("12 gib", 12 * GIB), ("500MB", 500 * 1000**2), ("50%", 8 * GIB),
+        ("1.5GiB", 3 * GIB // 2), ("100%", 16 * GIB), ("1048576", 1024**2), ("1KiB", 1024), ("7b", 7),
+    ],
+)  # fmt: skip
+def test_a_budget_is_read(text: str, count: int) -> None:
+    assert parse_budget(text, machine(16)) == count
+
+
+@pytest.mark.parametrize(
+    "text", ["", "plenty", "0", "0%", "101%", "17GiB", "-1GB", "1e9", "GB", "1 TB", "٥GB"]
+)
+def test_a_budget_that_means_nothing_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="memory budget"):
+        parse_budget(text, machine(16))

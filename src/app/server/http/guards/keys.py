@@ -27,7 +27,7 @@ class ApiKeys:
             await self._app(scope, receive, send)
             return
         given = _given(Headers(scope=scope))
-        if given is not None and self._is_known(given):
+        if any(self._is_known(key) for key in given):
             await self._app(scope, receive, send)
             return
         words = "The API key is wrong." if given else "This server asks for an API key."
@@ -39,10 +39,8 @@ class ApiKeys:
         return sum(hmac.compare_digest(given, key) for key in self._keys) > 0
 
 
-def _given(headers: Headers) -> bytes | None:
-    """The key as sent; headers are bytes, which starlette shows as Latin-1."""
+def _given(headers: Headers) -> list[bytes]:
+    """The keys as sent, some clients send two; headers are bytes, which starlette shows as Latin-1."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip().encode("latin-1")
-    key = headers.get("x-api-key")
-    return key.strip().encode("latin-1") if key else None
+    sent = (token if scheme.lower() == "bearer" else "", headers.get("x-api-key", ""))
+    return [key.strip().encode("latin-1") for key in sent if key.strip()]
