@@ -15,8 +15,8 @@ from mlxk.app.server.dialects.messages_documents import AnthropicMessage
 from mlxk.app.server.dialects.messages_errors import TYPES
 from mlxk.app.server.dialects.responses import ResponsesBody, read_responses
 from mlxk.app.server.dialects.responses_documents import ResponseObject
+from mlxk.app.server.errors import describe
 from mlxk.app.server.http.bodies import parse_body
-from mlxk.app.server.http.errors import describe
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import FinishReason, TextDelta, collect
 from tests.contract.server.scripts import CALLING, NOTHING, SAYING, THINKING, scripted

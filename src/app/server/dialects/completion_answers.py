@@ -11,7 +11,7 @@ from mlxk.app.server.dialects.openai_parts import (
     finish_reason,
     usage_of,
 )
-from mlxk.app.server.http.errors import ErrorBody
+from mlxk.app.server.errors import ErrorBody
 from mlxk.domain.generation import (
     Answer,
     Delta,

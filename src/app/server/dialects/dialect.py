@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mlxk.app.server.http.errors import ErrorBody
+from mlxk.app.server.errors import ErrorBody
 from mlxk.app.server.work import Work
 from mlxk.domain.generation import Answer, Delta
 

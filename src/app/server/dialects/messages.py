@@ -12,7 +12,7 @@ from mlxk.app.server.dialects.messages_body import CountTokensBody, MessagesBody
 from mlxk.app.server.dialects.messages_errors import anthropic_error
 from mlxk.app.server.dialects.messages_work import counting_work, messages_work
 from mlxk.app.server.dialects.whole import as_deltas
-from mlxk.app.server.http.errors import ErrorBody
+from mlxk.app.server.errors import ErrorBody
 from mlxk.domain.generation import Answer, Delta
 
 __all__ = ["CountTokensBody", "MessagesBody", "MessagesRenderer", "counting_work", "read_messages"]

@@ -1,6 +1,6 @@
 """Errors as Anthropic's clients know them: the shape of every other error here, and Anthropic's names."""
 
-from mlxk.app.server.http.errors import ErrorBody
+from mlxk.app.server.errors import ErrorBody
 from mlxk.domain.model import JsonValue
 
 __all__ = ["ANTHROPIC_PATH", "TYPES", "anthropic_error"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mlxk.app.server.http.errors import ErrorBody
+from mlxk.app.server.errors import ErrorBody
 from mlxk.domain.generation import Finish, FinishReason, Usage
 from mlxk.domain.model import JsonValue
 

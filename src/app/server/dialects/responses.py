@@ -11,7 +11,7 @@ from mlxk.app.server.dialects.responses_answer import ResponseProgress
 from mlxk.app.server.dialects.responses_body import ResponsesBody
 from mlxk.app.server.dialects.responses_work import responses_work
 from mlxk.app.server.dialects.whole import as_deltas
-from mlxk.app.server.http.errors import ErrorBody
+from mlxk.app.server.errors import ErrorBody
 from mlxk.domain.generation import Answer, Delta
 from mlxk.domain.model import JsonValue
 

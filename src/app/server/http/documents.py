@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from mlxk.app.server.http.errors import ErrorBody
+from mlxk.app.server.errors import ErrorBody
 
 __all__ = ["GENERATION_ERRORS", "answers", "describe_api", "reads"]
 

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from mlxk.app.server.dialects.messages_errors import ANTHROPIC_PATH, anthropic_error
-from mlxk.app.server.http.errors import ErrorBody, describe
+from mlxk.app.server.errors import ErrorBody, describe
 from mlxk.app.server.http.exchange import exchange_of
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mlxk.app.server.http.errors import describe
+from mlxk.app.server.errors import describe
 from mlxk.app.server.http.unframed import send_unframed
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 
