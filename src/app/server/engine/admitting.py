@@ -17,7 +17,7 @@ __all__ = ["Admissions"]
 
 _RETRY_AFTER = 5
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("mlxk.engine")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

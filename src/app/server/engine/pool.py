@@ -33,7 +33,7 @@ _RETRY_AFTER = 5
 _TURN = 0.25
 """The part of the longest wait after which a model that waits for room keeps younger requests back."""
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("mlxk.engine")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ _STEPS_BETWEEN_STATS = 16
 _GATHERING_SECONDS = 0.01
 """An idle model waits so long for requests on their way: prompts take less time together than one by one."""
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("mlxk.engine")
 
 
 _Event: TypeAlias = "tuple[Generation, Delta | MlxkError | None]"

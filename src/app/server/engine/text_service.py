@@ -34,7 +34,7 @@ __all__ = ["TextService"]
 _CHECK_SECONDS = 0.5
 _CLOSE_SECONDS = 5.0
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("mlxk.engine")
 
 
 class TextService:
