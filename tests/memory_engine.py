@@ -64,6 +64,7 @@ class Faults:
     resume: threading.Event = field(default_factory=threading.Event)
     close_fails: bool = False
     close_gate: threading.Event | None = None
+    closing: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass
@@ -210,6 +211,7 @@ class MemoryEngine:
         self._running.clear()
         self._waiting.clear()
         self._cached.clear()
+        self._faults.closing.set()
         if self._faults.close_gate is not None:
             self._faults.close_gate.wait(60)
         self.closed = True

@@ -174,7 +174,7 @@ def test_a_close_that_never_ends_is_noticed_and_left_behind() -> None:
             gate = r.faults.close_gate = threading.Event()
             await ask(r.service, work(says("x")))
             unloading: asyncio.Task[object] = asyncio.create_task(r.service.unload("org/a"))
-            await until(lambda: not r.warm())
+            await until(r.faults.closing.is_set)
             r.pass_time(9)
             assert not unloading.done()
             r.pass_time(10)
