@@ -171,17 +171,19 @@ class WarmPool:
         """Say how long this model stays, whenever it is loaded, when no request says."""
         self._stays[key] = keep_alive
 
-    async def acquire(self, model: PooledModel, keep_alive: KeepAlive | None) -> Entry:
+    async def acquire(self, model: PooledModel, keep_alive: KeepAlive | None, asked: float) -> Entry:
         """A warm model, loaded if need be, with a pin that the caller must `release`.
 
         Who comes while it is loaded waits for the same load; who leaves does not end it for the others.
+
+        Args:
+            asked: when the request came, in seconds of the pool's clock.
 
         Raises:
             MlxkError: (`INSUFFICIENT_MEMORY`) it can never fit; (`MODELS_BUSY`) others made no room in time;
                 (`SERVER_SHUTDOWN`) the pool takes no more; (`RUNTIME_LOST`) its load got stuck; what
                 loading raises.
         """
-        asked = self._clock()
         wish = _Wish(model.key, asked)
         self._wishes.append(wish)
         try:

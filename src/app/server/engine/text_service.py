@@ -60,6 +60,7 @@ class TextService:
     ) -> None:
         budget = pool_budget(host.memory()) if limits.memory_budget is None else limits.memory_budget
         self._limits = limits
+        self._clock = clock
         self._changes = Changes()
         self._directory = ModelDirectory(catalog, inspector, host, clock)
         self._pool = WarmPool(
@@ -214,7 +215,7 @@ class TextService:
         if self._stopping is not None:
             raise self._stopping
         check_queue(len(self._places), self._limits.queue)
-        place = _Place(self._places)
+        place = _Place(self._places, self._clock())
         try:
             yield place
         finally:
@@ -222,13 +223,13 @@ class TextService:
 
     async def _acquire(self, name: str, keep_alive: KeepAlive | None, place: "_Place") -> Entry:
         known = await self._directory.find(name)
-        entry = await self._pool.acquire(await self._loadable(known), keep_alive)
+        entry = await self._pool.acquire(await self._loadable(known), keep_alive, place.since)
         place.move_to(entry)
         return entry
 
     async def _warm(self, known: KnownModel, keep_alive: KeepAlive | None) -> ServedModel:
-        with self._place():
-            entry = await self._pool.acquire(await self._loadable(known), keep_alive)
+        with self._place() as place:
+            entry = await self._pool.acquire(await self._loadable(known), keep_alive, place.since)
             self._pool.release(entry)
         return self._served(known)
 
@@ -278,9 +279,10 @@ class _Pin:
 
 
 class _Place:
-    """One request's place in the queue."""
+    """One request's place in the queue, since then."""
 
-    def __init__(self, places: "set[_Place]") -> None:
+    def __init__(self, places: "set[_Place]", since: float) -> None:
+        self.since = since
         self._places = places
         self._entry: Entry | None = None
         places.add(self)
