@@ -146,6 +146,8 @@ class RuntimeThread:
 
     def _came(self) -> None:
         self._coming -= 1
+        if not self._coming:
+            self._inbox.put(_nothing)  # ends the gathering, which may be waiting for one more
 
     def submit(self, generation: Generation) -> None:
         """Let a generation join the batch."""
@@ -390,3 +392,7 @@ class RuntimeThread:
             self._loop.call_soon_threadsafe(callback)
         except RuntimeError:  # the event loop is closed: nobody is there to hear, so there is nothing to do
             self._on_thread.leaving = True
+
+
+def _nothing() -> None:
+    """A command that only wakes the thread."""
