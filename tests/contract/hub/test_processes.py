@@ -18,6 +18,7 @@ from mlxk.adapters.hub.remover import HubCacheRemover
 from mlxk.domain.model import ModelRecord, Source
 from mlxk.domain.naming import RepoId
 from tests.contract.hub_server import Fault, HubServer, Trouble
+from tests.waiting import bytes_at, until
 
 BIG = os.urandom(6_000_000)
 BIG_NAME = "model.safetensors"
@@ -63,15 +64,8 @@ def _partial(cache: Path) -> Path:
     return cache / f"models--org--model/blobs/{DIGEST}.mlxk-partial"
 
 
-def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def _begun(cache: Path, count: int) -> Callable[[], bool]:
-    return lambda: _partial(cache).exists() and _partial(cache).stat().st_size >= count
+    return lambda: bytes_at(_partial(cache)) >= count
 
 
 def _answer(process: subprocess.Popen[str]) -> dict[str, int]:
@@ -88,7 +82,7 @@ def _left(cache: Path) -> list[str]:
 def test_after_kill_9_only_the_rest_is_asked_for(server: HubServer, cache: Path, start: Start) -> None:
     server.faults.add(Fault(BIG_NAME, Trouble.HANG, 4_000_000))
     killed = start()
-    _until(_begun(cache, 4_000_000))
+    until(_begun(cache, 4_000_000))
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     kept = _partial(cache).stat().st_size
@@ -107,8 +101,8 @@ def test_killed_again_and_again(server: HubServer, cache: Path, start: Start) ->
     server.faults.add(Fault(BIG_NAME, Trouble.SLOW, 8_000_000, times=4))
     for _ in range(3):
         killed = start()
-        begun = _partial(cache).stat().st_size if _partial(cache).exists() else 0
-        _until(_begun(cache, begun + 500_000))
+        begun = bytes_at(_partial(cache))
+        until(_begun(cache, begun + 500_000))
         killed.send_signal(signal.SIGKILL)
         killed.wait()
     assert _answer(start())["complete"]
@@ -126,7 +120,7 @@ def test_ctrl_c_stops_promptly_and_keeps_what_came(
 ) -> None:
     server.faults.add(Fault(BIG_NAME, trouble, 2_000_000))
     interrupted = start()
-    _until(_begun(cache, 1_000_000))
+    until(_begun(cache, 1_000_000))
     begin = time.monotonic()
     interrupted.send_signal(signal.SIGINT)
     interrupted.wait(timeout=10)
@@ -147,9 +141,9 @@ def _looked_twice(server: HubServer) -> bool:
 def test_of_two_at_once_one_downloads(server: HubServer, cache: Path, start: Start) -> None:
     server.faults.add(Fault(BIG_NAME, Trouble.HOLD, 2_000_000))
     first = start()
-    _until(_begun(cache, 2_000_000))
+    until(_begun(cache, 2_000_000))
     second = start()
-    _until(lambda: _looked_twice(server))
+    until(lambda: _looked_twice(server))
     time.sleep(1.5)
     assert second.poll() is None
     server.faults.release()
@@ -171,7 +165,7 @@ def test_two_that_begin_together_share_the_work(server: HubServer, cache: Path, 
 def test_the_second_takes_over_when_the_first_dies(server: HubServer, cache: Path, start: Start) -> None:
     server.faults.add(Fault(BIG_NAME, Trouble.HANG, 3_000_000))
     first = start()
-    _until(_begun(cache, 3_000_000))
+    until(_begun(cache, 3_000_000))
     second = start()
     time.sleep(1)
     first.send_signal(signal.SIGKILL)
@@ -190,7 +184,7 @@ def test_one_lock_is_held_from_the_first_byte_to_the_last(
     server.faults.add(Fault("config.json", Trouble.HOLD, 0))
     assert not fetcher.is_fetching(info)
     child = start()
-    _until(lambda: (cache / "models--org--model/blobs" / DIGEST).exists())
+    until(lambda: (cache / "models--org--model/blobs" / DIGEST).exists())
     assert fetcher.is_fetching(info)
     model = ModelRecord("org/model", str(cache / "models--org--model"), Source.CACHE)
     remover = HubCacheRemover(cache)
@@ -209,7 +203,7 @@ def test_another_tools_lock_of_a_missing_content_counts(server: HubServer, cache
     info = HuggingFaceHub(endpoint=server.url).describe(RepoId("org/model"), "main")
     server.faults.add(Fault(BIG_NAME, Trouble.HOLD, 2_000_000))
     library = start("library")
-    _until(lambda: bool(server.traffic.downloads(BIG_NAME)))
+    until(lambda: bool(server.traffic.downloads(BIG_NAME)))
     assert HubCacheFetcher(cache).is_fetching(info)
     server.faults.release()
     assert library.wait(timeout=20) == 0
@@ -218,9 +212,9 @@ def test_another_tools_lock_of_a_missing_content_counts(server: HubServer, cache
 def test_the_library_is_waited_for(server: HubServer, cache: Path, start: Start) -> None:
     server.faults.add(Fault(BIG_NAME, Trouble.HOLD, 2_000_000))
     library = start("library")
-    _until(lambda: bool(server.traffic.downloads(BIG_NAME)))
+    until(lambda: bool(server.traffic.downloads(BIG_NAME)))
     ours = start()
-    _until(lambda: _looked_twice(server))
+    until(lambda: _looked_twice(server))
     time.sleep(1.5)
     assert ours.poll() is None
     server.faults.release()
@@ -234,9 +228,9 @@ def test_the_library_is_waited_for(server: HubServer, cache: Path, start: Start)
 def test_the_library_waits_for_us(server: HubServer, cache: Path, start: Start) -> None:
     server.faults.add(Fault(BIG_NAME, Trouble.HOLD, 2_000_000))
     ours = start()
-    _until(_begun(cache, 2_000_000))
+    until(_begun(cache, 2_000_000))
     library = start("library")
-    _until(lambda: _looked_twice(server))
+    until(lambda: _looked_twice(server))
     time.sleep(1.5)
     server.faults.release()
     assert _answer(ours)["complete"]
@@ -248,7 +242,7 @@ def test_what_the_librarys_dead_left_is_removed_in_time(server: HubServer, cache
     server.faults.add(Fault(BIG_NAME, Trouble.HANG, 1_000_000))
     library = start("library")
     blobs = cache / "models--org--model/blobs"
-    _until(lambda: any(blobs.glob(f"{DIGEST}.*.incomplete")))
+    until(lambda: any(blobs.glob(f"{DIGEST}.*.incomplete")))
     library.send_signal(signal.SIGKILL)
     library.wait()
     orphans = sorted(blobs.glob("*.incomplete"))

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from fastapi import FastAPI
 from mlxk.app.server.http.application import create_application
 from mlxk.app.server.http.options import HttpOptions
 from tests.memory_service import MemoryService
+from tests.waiting import until
 
 PATIENCE = 60.0
 CHAT = "/v1/chat/completions"
@@ -86,11 +86,3 @@ def serving(
         thread.join(PATIENCE)
         listening.close()
     assert not thread.is_alive()
-
-
-def until(condition: Any) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)

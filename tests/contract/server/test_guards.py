@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from mlxk.app.server.http.options import HttpOptions
-from tests.contract.server.asking import CHAT, HELLO, PATIENCE, ask, chat, error_of, serving, until
+from tests.contract.server.asking import CHAT, HELLO, PATIENCE, ask, chat, error_of, serving
 from tests.memory_service import MODEL, MemoryService
+from tests.waiting import until
 
 KEYED = HttpOptions(api_keys=("first-key", "clé-ключ"))
 

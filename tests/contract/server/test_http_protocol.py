@@ -10,8 +10,9 @@ import pytest
 from mlxk.app.server.http.addresses import host_name, web_origin
 from mlxk.app.server.http.protocol import BoundedHttp
 from mlxk.domain.errors import InvalidInput
-from tests.contract.server.asking import CHAT, HELLO, PATIENCE, serving, until
+from tests.contract.server.asking import CHAT, HELLO, PATIENCE, serving
 from tests.memory_service import MemoryService, saying
+from tests.waiting import until
 
 
 class _Impatient(BoundedHttp):

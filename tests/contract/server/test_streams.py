@@ -11,8 +11,9 @@ from mlxk.app.server.http.options import HttpOptions
 from mlxk.app.server.work import Work
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.generation import Delta, TextDelta
-from tests.contract.server.asking import CHAT, HELLO, chat, error_of, serving, until
+from tests.contract.server.asking import CHAT, HELLO, chat, error_of, serving
 from tests.memory_service import MemoryService, saying
+from tests.waiting import until
 
 HANGING = {"script": lambda work: [(0, TextDelta("Hel"))], "hangs": True}
 

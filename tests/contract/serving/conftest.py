@@ -1,7 +1,7 @@
 """A place with tiny models by name, and one server over it that the tests of a module share."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import openai
@@ -48,6 +48,3 @@ def client(served: Served) -> Iterator[openai.OpenAI]:
     """The OpenAI SDK, as users have it."""
     with openai.OpenAI(base_url=f"{served.base_url}/v1", api_key="any", timeout=LIMIT, max_retries=0) as sdk:
         yield sdk
-
-
-Serve = Callable[..., Served]

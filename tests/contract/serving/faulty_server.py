@@ -23,10 +23,13 @@ from mlxk.app.server.http.listening import base_url, bind
 from mlxk.domain.generation import Delta, GenerationRequest, Prompt
 from mlxk.domain.ports import BatchingTextModel, BatchingTextRuntime, Prepared
 
-__all__ = ["FAULTY", "HANG", "KILL", "STEP_LIMIT"]
+__all__ = ["FADE", "FAULTY", "HANG", "KILL", "STEP_LIMIT"]
 
-HANG, KILL = "HANG", "KILL"
-"""Words of a prompt: the model's thread never comes back, or ends, in the middle of a step."""
+HANG, KILL, FADE = "HANG", "KILL", "FADE"
+"""Words of a prompt: the model's thread never comes back, or ends, in the middle of a step; or ends later."""
+
+STEPS_BEFORE_THE_END = 20
+"""Steps that a thread whose prompt says `FADE` still makes."""
 
 STEP_LIMIT = float(os.environ.get("STEP_LIMIT", "1"))
 """Seconds; five times as much for a step that computes prompt tokens."""
@@ -45,6 +48,7 @@ class FaultyModel:
         self._model = model
         self._faults: dict[int, str] = {}
         self._due: set[str] = set()
+        self._steps_left = STEPS_BEFORE_THE_END
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -57,7 +61,7 @@ class FaultyModel:
 
     def submit(self, prepared: Prepared) -> int:
         text = self._faults.pop(id(prepared))
-        self._due |= {fault for fault in (HANG, KILL) if fault in text}
+        self._due |= {fault for fault in (HANG, KILL, FADE) if fault in text}
         return self._model.submit(prepared)
 
     def step(self) -> list[tuple[int, Delta]]:
@@ -65,6 +69,10 @@ class FaultyModel:
             raise ModelLost
         if HANG in self._due:
             threading.Event().wait()
+        if FADE in self._due:
+            self._steps_left -= 1
+            if not self._steps_left:
+                raise ModelLost
         return list(self._model.step())
 
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from tests.contract.server.asking import until
 from tests.contract.serving.conftest import PARROT, PLAIN
 from tests.contract.serving.running import Served
 from tests.contract.tiny_chats import WEATHER_TOOL
+from tests.waiting import until
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 GREEDY = {"temperature": 0}

@@ -18,6 +18,7 @@ from tests.contract.serving.conftest import PARROT, PLAIN
 from tests.contract.serving.raw_http import HOST, JSON, exchange, post, request
 from tests.contract.serving.running import LIMIT, Served
 from tests.isolation import Place
+from tests.waiting import until
 
 GOOD: dict[str, Any] = {"model": PLAIN, "prompt": "one", "max_tokens": 2}
 USER = {"role": "user", "content": "Hi"}
@@ -340,10 +341,7 @@ def test_a_client_that_does_not_read_keeps_no_model(served: Served) -> None:
         deaf.connect(("127.0.0.1", served.port))
         deaf.sendall(post(large, CHAT))
         assert deaf.recv(1)
-        deadline = time.monotonic() + LIMIT
-        while client.post(f"/v1/models/{PLAIN}/unload").status_code == 503:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: client.post(f"/v1/models/{PLAIN}/unload").status_code != 503)
         assert "mlxk_requests_in_flight 2.0" in client.get("/metrics").text
 
 

@@ -1,8 +1,7 @@
 """A server that has too little room: it makes room, lets clients wait, and says so when it cannot."""
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from tests.contract.serving.conftest import LARGE, PARROT, PLAIN
 from tests.contract.serving.running import LIMIT, Served, serving
 from tests.isolation import Place
+from tests.waiting import until
 
 MANY = 64 + 32
 """Clients: as many as may wait, and enough more."""
@@ -40,13 +40,6 @@ def _weights(server: Served) -> dict[str, int]:
     return {
         line.split('"')[1]: int(float(line.rpartition(" ")[2])) for line in lines if 'use="weights"' in line
     }
-
-
-def _await(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -82,7 +75,7 @@ def test_two_models_that_do_not_fit_together_take_turns(
             lines = answer.iter_lines()
             assert next(lines)
             other = clients.submit(_ask, server, _body(PLAIN))
-            _await(lambda: _ready(server)["waiting"] == 1 or other.done())
+            until(lambda: _ready(server)["waiting"] == 1 or other.done())
             for _ in lines:  # to its end: a busy model is not evicted
                 pass
         assert other.result(LIMIT).status_code == 200
@@ -126,7 +119,7 @@ def test_who_comes_to_a_full_queue_is_told_when_to_come_again(served_place: Plac
         assert {answer.status_code for answer in refused} == {429}
         assert {answer.json()["error"]["type"] for answer in refused} == {"queue_full"}
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
-        _await(lambda: _ready(server)["waiting"] == _ready(server)["active"] == 0)
+        until(lambda: _ready(server)["waiting"] == _ready(server)["active"] == 0)
         assert _ask(server, _body(PLAIN)).status_code == 200
 
 
@@ -140,7 +133,7 @@ def test_a_model_that_is_answering_is_not_unloaded(served_place: Place) -> None:
             assert busy.status_code == 503
             assert busy.json()["error"]["type"] == "models_busy"
             assert int(busy.headers["retry-after"]) >= 1
-        _await(lambda: http.post(f"/v1/models/{PLAIN}/unload").status_code == 200)
+        until(lambda: http.post(f"/v1/models/{PLAIN}/unload").status_code == 200)
         assert _weights(server) == {}
 
 
@@ -148,13 +141,13 @@ def test_how_long_a_model_stays(served_place: Place) -> None:
     with serving(served_place, "--model", PLAIN, "--keep-alive", "1h") as server:
         assert _ask(server, _body(PARROT)).status_code == 200
         assert _ask(server, _body(LARGE, keep_alive=0)).status_code == 200
-        _await(lambda: LARGE not in _weights(server))
+        until(lambda: LARGE not in _weights(server))
         assert set(_weights(server)) == {PLAIN, PARROT}
         assert _ask(server, _body(PARROT, keep_alive="10ms")).status_code == 200
-        _await(lambda: set(_weights(server)) == {PLAIN})
+        until(lambda: set(_weights(server)) == {PLAIN})
 
 
 def test_a_keep_alive_of_nothing_holds_for_named_models_too(served_place: Place) -> None:
     with serving(served_place, "--model", PLAIN, "--model", LARGE, "--keep-alive", "0") as server:
-        _await(lambda: _weights(server) == {})
+        until(lambda: _weights(server) == {})
         assert _ask(server, _body(PLAIN)).status_code == 200

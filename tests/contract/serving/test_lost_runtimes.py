@@ -1,9 +1,8 @@
 """A runtime thread that dies or hangs in the middle of answers: noticed, said, replaced."""
 
+import json
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,9 +10,10 @@ import httpx
 import pytest
 
 from tests.contract.serving.conftest import LARGE, PLAIN
-from tests.contract.serving.faulty_server import FAULTY, HANG, KILL
+from tests.contract.serving.faulty_server import FADE, FAULTY, HANG, KILL
 from tests.contract.serving.running import LIMIT, Served, serving
 from tests.isolation import Place
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_all_its_requests_fail_at_once_and_the_next_one_is_answered(faulty: Serv
     with ThreadPoolExecutor(4) as clients:
         running = [clients.submit(_ask, faulty, "one two three", max_tokens=400) for _ in range(3)]
         # One that came after the fault would load the model anew.
-        _await(lambda: sum(each.done() for each in running) + _active(faulty) >= len(running))
+        until(lambda: sum(each.done() for each in running) + _active(faulty) >= len(running))
         lost = clients.submit(_ask, faulty, fault)
         assert lost.result(LIMIT).status_code == 503
         for answer in running:
@@ -55,24 +55,15 @@ def test_all_its_requests_fail_at_once_and_the_next_one_is_answered(faulty: Serv
 
 
 def test_a_stream_that_loses_its_runtime_ends_with_an_error(faulty: Served) -> None:
-    began = threading.Event()
-
-    def kill_when_it_began() -> None:
-        assert began.wait(LIMIT)
-        _ask(faulty, KILL)
-
-    killer = threading.Thread(target=kill_when_it_began)
-    killer.start()
-    body = {"model": PLAIN, "prompt": "one two", "max_tokens": 480, "temperature": 0, "stream": True}
+    body = {"model": PLAIN, "prompt": FADE, "max_tokens": 480, "temperature": 0, "stream": True}
     with httpx.stream("POST", f"{faulty.base_url}/v1/completions", json=body, timeout=LIMIT) as answer:
-        lines = []
-        for line in answer.iter_lines():
-            began.set()
-            lines.append(line)
-    killer.join(LIMIT)
+        lines = [line for line in answer.iter_lines() if line]
+    *chunks, event, last = lines
     assert answer.status_code == 200
-    if "data: [DONE]" not in lines:
-        assert any("runtime_lost" in line for line in lines)
+    assert len(chunks) > 1
+    assert all('"text_completion"' in chunk for chunk in chunks)
+    assert event == "event: error"
+    assert json.loads(last.removeprefix("data: "))["error"]["type"] == "runtime_lost"
 
 
 def test_another_model_does_not_notice(faulty: Served) -> None:
@@ -90,9 +81,9 @@ def test_a_second_signal_ends_a_server_that_waits_for_an_answer(served_place: Pl
         ThreadPoolExecutor(1) as client,
     ):
         client.submit(_suppressed, server)
-        _await(lambda: _active(server) > 0)
+        until(lambda: _active(server) > 0)
         server.process.send_signal(signal.SIGTERM)
-        _await(lambda: not _listens(server))
+        until(lambda: not _listens(server))
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(LIMIT) == 128 + signal.SIGTERM
 
@@ -115,10 +106,3 @@ def _listens(server: Served) -> bool:
 def _active(server: Served) -> int:
     with server.client() as http:
         return int(http.get("/ready").json()["active"])
-
-
-def _await(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -198,8 +198,8 @@ def test_an_answer_by_a_schema_always_validates(client: openai.OpenAI, model: st
             model=model, messages=asked("Say hello."), response_format=Person, temperature=1.0, seed=seed,
             max_tokens=300, extra_body=NO_THINKING if model == PARROT else None,
         )  # fmt: skip
-        if answer.choices[0].finish_reason == "stop":
-            assert isinstance(answer.choices[0].message.parsed, Person)
+        assert answer.choices[0].finish_reason == "stop"
+        assert isinstance(answer.choices[0].message.parsed, Person)
 
 
 def test_json_objects(client: openai.OpenAI) -> None:
@@ -209,8 +209,8 @@ def test_json_objects(client: openai.OpenAI) -> None:
     )  # fmt: skip
     text = answer.choices[0].message.content or ""
     assert text.startswith("{")
-    if answer.choices[0].finish_reason == "stop":
-        assert isinstance(json.loads(text), dict)
+    assert answer.choices[0].finish_reason == "stop"
+    assert isinstance(json.loads(text), dict)
 
 
 def test_completions_without_a_template(client: openai.OpenAI) -> None:

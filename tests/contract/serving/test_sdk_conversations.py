@@ -10,11 +10,11 @@ import openai
 import pytest
 from anthropic import beta_tool
 
-from tests.contract.server.asking import until
 from tests.contract.serving.conftest import PARROT, PLAIN
 from tests.contract.serving.running import LIMIT, Served
 from tests.contract.serving.test_openai_sdk import NO_THINKING, TOOLS, asked
 from tests.contract.tiny_chats import WEATHER_TOOL
+from tests.waiting import until
 
 _FUNCTION: Any = WEATHER_TOOL["function"]
 

@@ -6,7 +6,6 @@ import json
 import random
 import resource
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from tests.contract.serving.conftest import PLAIN
 from tests.contract.serving.running import LIMIT, Served, serving
 from tests.isolation import Place
+from tests.waiting import until
 
 CLIENTS = 64
 REQUESTS = 500
@@ -54,10 +54,7 @@ def _ready(server: Served) -> dict[str, Any]:
 
 
 def _await_idle(server: Served) -> None:
-    deadline = time.monotonic() + LIMIT
-    while (state := _ready(server))["active"] or state["waiting"]:
-        assert time.monotonic() < deadline, state
-        time.sleep(0.02)
+    until(lambda: not ((state := _ready(server))["active"] or state["waiting"]))
 
 
 def test_each_of_many_clients_gets_the_answer_it_would_get_alone(loaded: Served) -> None:
@@ -97,9 +94,7 @@ def test_a_client_that_leaves_stops_its_generation(loaded: Served, streamed: boo
     _await_idle(loaded)
     with socket.create_connection(("127.0.0.1", loaded.port)) as connection:
         connection.sendall(_request_bytes(loaded, _body("one two", 480, stream=streamed)))
-        deadline = time.monotonic() + LIMIT
-        while not _ready(loaded)["active"]:
-            assert time.monotonic() < deadline
+        until(lambda: bool(_ready(loaded)["active"]))
     _await_idle(loaded)
 
 

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from tests.contract.cloning import (
 from tests.contract.hub_server import Fault, HubServer, Trouble
 from tests.contract.hub_server.repositories import Content
 from tests.isolation import Place
+from tests.waiting import bytes_at, until
 
 GIVES_UP_SOON = RetryPolicy(attempts=2, first_wait=0.01)
 
@@ -146,10 +146,7 @@ def start(place: Place, server: HubServer, *arguments: str) -> "subprocess.Popen
 
 
 def _until_downloading(place: Place, count: int) -> None:
-    end = time.monotonic() + TIMEOUT
-    while not any(path.stat().st_size >= count for path in place.workspaces.rglob("*.mlxk-partial")):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: any(bytes_at(path) >= count for path in place.workspaces.rglob("*.mlxk-partial")))
 
 
 def test_ctrl_c_keeps_the_download_and_says_how_to_go_on(

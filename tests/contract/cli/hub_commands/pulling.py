@@ -5,14 +5,13 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.contract.cli.conftest import TIMEOUT, environment
 from tests.contract.hub_server import Repository
 from tests.isolation import Place
+from tests.waiting import bytes_at
 
 NAME = "org/model"
 FOLDER = "models--org--model"
@@ -58,11 +57,4 @@ def answer_of(child: "subprocess.Popen[str]") -> dict[str, Any]:
 
 def begun(place: Place, count: int) -> bool:
     partial = place.hub / FOLDER / "blobs" / f"{BIG_DIGEST}.mlxk-partial"
-    return partial.exists() and partial.stat().st_size >= count
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    return bytes_at(partial) >= count

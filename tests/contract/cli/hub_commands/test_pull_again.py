@@ -18,11 +18,11 @@ from tests.contract.cli.hub_commands.pulling import (
     half,
     snapshot,
     start,
-    until,
 )
 from tests.contract.cli.terminal import Terminal
 from tests.contract.hub_server import Fault, HubServer, Repository, Trouble
 from tests.isolation import Place
+from tests.waiting import until
 
 # Here in part
 
