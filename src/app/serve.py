@@ -16,10 +16,12 @@ from mlxk.app.server.engine.text_service import TextService
 from mlxk.app.server.http.addresses import host_name, web_origin
 from mlxk.app.server.http.application import create_application
 from mlxk.app.server.http.hosting import StopSignal, host_until_stopped
-from mlxk.app.server.http.listening import base_url, bind, is_everywhere, is_loopback
+from mlxk.app.server.http.listening import base_url, bind
 from mlxk.app.server.http.options import HttpOptions
 from mlxk.app.server.work import ServedModel
+from mlxk.app.settings import DEFAULT_GRACE_SECONDS, DEFAULT_HOST, DEFAULT_PORT
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
+from mlxk.domain.exposure import is_everywhere, refuse_open_door
 from mlxk.domain.keep_alive import parse_keep_alive
 from mlxk.domain.memory import parse_budget
 from mlxk.domain.ports import BatchingTextRuntime, Host
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Serve", "ServeRequest"]
 
 Loaded = TypeVar("Loaded")
-
-DEFAULT_GRACE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class ServeRequest:
     """
 
     models: tuple[str, ...] = ()
-    host: str = "127.0.0.1"
-    port: int = 8000
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     insecure: bool = False
     allowed_hosts: tuple[str, ...] = ()
@@ -71,11 +71,8 @@ class ServeRequest:
     log_prompts: bool = False
 
     def __post_init__(self) -> None:
-        if not (is_loopback(self.host) or self.api_keys or self.insecure):
-            raise InvalidInput(
-                f"Other machines could use the server on {self.host}, and there is no API key.",
-                hint="give one with --api-key-file or MLXK_API_KEY, or say --insecure",
-            )
+        if not self.insecure:
+            refuse_open_door(self.host, self.api_keys)
         if not 0 <= self.grace_seconds < float("inf"):
             raise InvalidInput(f"The grace must be seconds from 0 on, not {self.grace_seconds}.")
         if self.max_models is not None and self.max_models < 1:

@@ -9,10 +9,20 @@ from pathlib import Path
 
 from mlxk.domain.errors import InvalidInput
 
-__all__ = ["LOG_LEVELS", "Settings"]
+__all__ = [
+    "DEFAULT_GRACE_SECONDS",
+    "DEFAULT_HOST",
+    "DEFAULT_PORT",
+    "LOG_LEVELS",
+    "Settings",
+    "parse_log_level",
+]
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+DEFAULT_GRACE_SECONDS = 30.0
+"""What running answers get to end after the signal that ends the server."""
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -53,13 +63,28 @@ class Settings:
         return cls(
             workspace_home=_absolute(home) if home else None,
             max_tokens=_positive("MLXK_MAX_TOKENS", environ),
-            log_level=_level("MLXK_LOG_LEVEL", environ),
+            log_level=parse_log_level("MLXK_LOG_LEVEL", environ.get("MLXK_LOG_LEVEL")),
             log_json=_switch("MLXK_LOG_JSON", environ),
             host=environ.get("MLXK_HOST") or DEFAULT_HOST,
             port=_port("MLXK_PORT", environ),
             api_key=environ.get("MLXK_API_KEY") or None,
             model=environ.get("MLXK_MODEL") or None,
         )
+
+
+def parse_log_level(name: str, text: str | None) -> str | None:
+    """One of `LOG_LEVELS`, in any case; None when it is not said.
+
+    Args:
+        name: where it was said, for the error.
+
+    Raises:
+        InvalidInput: it is no level.
+    """
+    level = (text or "").lower() or None
+    if level is not None and level not in LOG_LEVELS:
+        raise InvalidInput(f"{name} must be one of {', '.join(LOG_LEVELS)}, not '{text}'.")
+    return level
 
 
 def _absolute(text: str) -> Path:
@@ -86,13 +111,6 @@ def _port(name: str, environ: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len("65535")):
         raise InvalidInput(f"{name} must be a port number, not '{text}'.")
     return int(text)
-
-
-def _level(name: str, environ: Mapping[str, str]) -> str | None:
-    text = (environ.get(name) or "").lower() or None
-    if text is not None and text not in LOG_LEVELS:
-        raise InvalidInput(f"{name} must be one of {', '.join(LOG_LEVELS)}, not '{text}'.")
-    return text
 
 
 def _switch(name: str, environ: Mapping[str, str]) -> bool:

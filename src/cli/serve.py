@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mlxk.app.settings import DEFAULT_GRACE_SECONDS, parse_log_level
 from mlxk.cli.complete import complete_model
 from mlxk.cli.invocation import Invocation
 from mlxk.cli.options import Json, Quiet, Verbose
@@ -75,7 +76,7 @@ def command(
     ] = None,
     grace: Annotated[
         float, typer.Option(help="Seconds that running answers may take to end after Ctrl-C.")
-    ] = 30.0,
+    ] = DEFAULT_GRACE_SECONDS,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning or error (info).", show_default=False)
     ] = None,
@@ -97,7 +98,7 @@ def command(
     invocation.configure_logs(
         replace(
             settings,
-            log_level=_level(log_level) or settings.log_level or "info",
+            log_level=parse_log_level("The log level", log_level) or settings.log_level or "info",
             log_json=log_json or settings.log_json,
         ),
         keys,
@@ -125,14 +126,6 @@ def command(
     invocation.container.serve()(
         request, lambda served: invocation.answer(served, lambda found: print_served(found, invocation))
     )
-
-
-def _level(text: str | None) -> str | None:
-    from mlxk.app.settings import LOG_LEVELS
-
-    if text is not None and text.lower() not in LOG_LEVELS:
-        raise InvalidInput(f"The log level must be one of {', '.join(LOG_LEVELS)}, not '{text}'.")
-    return text and text.lower()
 
 
 def _keys(key: str | None, file: Path | None) -> tuple[str, ...]:

@@ -1,32 +1,15 @@
 """The socket that the server listens on, taken before anything slow begins."""
 
 import errno
-import ipaddress
 import socket
 
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError
 
-__all__ = ["base_url", "bind", "is_everywhere", "is_loopback"]
+__all__ = ["base_url", "bind"]
 
 MAX_PORT = 65535
-LOCALHOST = "localhost"
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, never a default
-"""Addresses that stand for every interface, and where a client on this machine finds them."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on this host."""
-    if host.lower() == LOCALHOST:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_everywhere(host: str) -> bool:
-    """Whether the host stands for every interface of this machine."""
-    return host in _ANYWHERE
+"""Where a client on this machine finds a server on every interface."""
 
 
 def bind(host: str, port: int) -> socket.socket:
