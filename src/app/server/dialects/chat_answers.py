@@ -1,20 +1,15 @@
-"""OpenAI chat completions: from deltas to the bytes of an answer.
-
-Chunks are assembled from pieces of JSON made once per stream, as most of a busy server's own work is here.
-"""
+"""OpenAI chat completions: from deltas to the bytes of an answer."""
 
 from collections.abc import Mapping, Sequence
 
 from mlxk.app.server.dialects.dialect import Opening
 from mlxk.app.server.dialects.openai_parts import (
-    DONE,
     LEAST_LOGPROB,
     encode,
-    error_event,
     finish_reason,
     usage_of,
 )
-from mlxk.app.server.errors import ErrorBody
+from mlxk.app.server.dialects.openai_stream import OpenAIStream
 from mlxk.domain.generation import (
     Answer,
     Delta,
@@ -25,14 +20,13 @@ from mlxk.domain.generation import (
     TokenLogprob,
     ToolCall,
     ToolCallDelta,
-    Usage,
 )
 from mlxk.domain.model import JsonValue
 
 __all__ = ["ChatRenderer"]
 
 
-class ChatRenderer:
+class ChatRenderer(OpenAIStream):
     """Renders one chat completion.
 
     Args:
@@ -42,14 +36,10 @@ class ChatRenderer:
     """
 
     def __init__(self, *, choices: int, usage_in_stream: bool, with_logprobs: bool) -> None:
+        super().__init__(usage_in_stream=usage_in_stream)
         self._choices = choices
-        self._usage_in_stream = usage_in_stream
         self._with_logprobs = with_logprobs
         self._logprobs: dict[int, list[JsonValue]] = {}
-        self._usages: list[Usage] = []
-        self._prompt_tokens = 0
-        self._identity = b""
-        self._head = b""
         self._tail = b'"finish_reason":null}]}\n\n'
 
     def whole(self, opening: Opening, answers: Sequence[Answer]) -> bytes:
@@ -84,25 +74,18 @@ class ChatRenderer:
 
     def begin(self, opening: Opening) -> bytes:
         """One chunk per choice that tells the role."""
-        self._prompt_tokens = opening.prompt_tokens
-        identity = encode(
+        self._open(
+            opening,
             {
                 "id": f"chatcmpl-{opening.token}",
                 "object": "chat.completion.chunk",
                 "created": opening.created,
                 "model": opening.model,
-            }
+            },
         )
-        self._identity = b"data: " + identity[:-1]
-        usage = b',"usage":null' if self._usage_in_stream else b""
-        self._head = self._identity + usage + b',"choices":[{"index":'
         return b"".join(
             self._chunk(index, b'"role":"assistant","content":""') for index in range(self._choices)
         )
-
-    def deltas(self, batch: Sequence[tuple[int, Delta]]) -> bytes:
-        """A chunk for each delta; log-probabilities come with the next chunk of their choice."""
-        return b"".join([self._event(index, delta) for index, delta in batch])
 
     def _event(self, index: int, delta: Delta) -> bytes:
         match delta:
@@ -132,17 +115,6 @@ class ChatRenderer:
             logprobs,
             self._tail if tail is None else tail,
         )
-
-    def end(self) -> bytes:
-        """The token counts, if asked for, and the end mark."""
-        if not self._usage_in_stream:
-            return DONE
-        usage = encode(usage_of(self._prompt_tokens, self._usages))
-        return self._identity + b',"choices":[],"usage":' + usage + b"}\n\n" + DONE
-
-    def failure(self, error: ErrorBody) -> bytes:
-        """The error; nothing follows it."""
-        return error_event(error)
 
 
 def _call(call: ToolCall) -> Mapping[str, JsonValue]:

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 from mlxk.app.server.dialects.dialect import Opening
 from mlxk.app.server.dialects.openai_parts import (
-    DONE,
     LEAST_LOGPROB,
     encode,
-    error_event,
     finish_reason,
     usage_of,
 )
-from mlxk.app.server.errors import ErrorBody
+from mlxk.app.server.dialects.openai_stream import OpenAIStream
 from mlxk.domain.generation import (
     Answer,
     Delta,
@@ -20,14 +18,13 @@ from mlxk.domain.generation import (
     ReasoningDelta,
     TextDelta,
     TokenLogprob,
-    Usage,
 )
 from mlxk.domain.model import JsonValue
 
 __all__ = ["CompletionRenderer"]
 
 
-class CompletionRenderer:
+class CompletionRenderer(OpenAIStream):
     """Renders one text completion; whatever a model writes after a raw prompt is text, reasoning too.
 
     Args:
@@ -37,15 +34,11 @@ class CompletionRenderer:
     """
 
     def __init__(self, *, echoes: Sequence[str], usage_in_stream: bool, with_logprobs: bool) -> None:
+        super().__init__(usage_in_stream=usage_in_stream)
         self._echoes = echoes
-        self._usage_in_stream = usage_in_stream
         self._with_logprobs = with_logprobs
         self._logprobs: dict[int, list[LogprobDelta]] = {}
         self._offsets = [0] * len(echoes)
-        self._usages: list[Usage] = []
-        self._prompt_tokens = 0
-        self._identity = b""
-        self._head = b""
 
     def whole(self, opening: Opening, answers: Sequence[Answer]) -> bytes:
         """The `text_completion` object."""
@@ -67,15 +60,8 @@ class CompletionRenderer:
 
     def begin(self, opening: Opening) -> bytes:
         """The echoed prompts, if asked for."""
-        self._prompt_tokens = opening.prompt_tokens
-        self._identity = b"data: " + encode(_identity(opening))[:-1]
-        usage = b',"usage":null' if self._usage_in_stream else b""
-        self._head = self._identity + usage + b',"choices":[{"index":'
+        self._open(opening, _identity(opening))
         return b"".join(self._chunk(index, echo) for index, echo in enumerate(self._echoes) if echo)
-
-    def deltas(self, batch: Sequence[tuple[int, Delta]]) -> bytes:
-        """A chunk for each delta; log-probabilities come with the next chunk of their choice."""
-        return b"".join([self._event(index, delta) for index, delta in batch])
 
     def _event(self, index: int, delta: Delta) -> bytes:
         match delta:
@@ -113,17 +99,6 @@ class CompletionRenderer:
             "top_logprobs": [{token.text: _logprob(token) for token in delta.top} for delta in deltas],
             "text_offset": offsets,
         }
-
-    def end(self) -> bytes:
-        """The token counts, if asked for, and the end mark."""
-        if not self._usage_in_stream:
-            return DONE
-        usage = encode(usage_of(self._prompt_tokens, self._usages))
-        return self._identity + b',"choices":[],"usage":' + usage + b"}\n\n" + DONE
-
-    def failure(self, error: ErrorBody) -> bytes:
-        """The error; nothing follows it."""
-        return error_event(error)
 
 
 def _identity(opening: Opening) -> dict[str, JsonValue]:
