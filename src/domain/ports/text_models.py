@@ -114,6 +114,9 @@ class BatchingTextModel(TextModel, Protocol):
 
         Returns:
             The handle that its deltas come with.
+
+        Raises:
+            MlxkError: (`OPERATION`) the model was closed.
         """
 
     def step(self) -> Sequence[tuple[int, Delta]]:

@@ -78,6 +78,7 @@ class TextService:
         self._numbers = count()
         self._stopping: MlxkError | None = None
         self._housekeeping: asyncio.Task[None] | None = None
+        self._unchecked: str | None = None
 
     def start(self) -> None:
         """Begin to watch the threads and the clock; without it `check` must be called."""
@@ -158,7 +159,7 @@ class TextService:
         return ServerState(
             models=tuple(_state_of(entry) for entry in warm),
             queue_limit=self._limits.queue,
-            lost=self._pool.lost,
+            lost=self._pool.lost or self._unchecked,
             stopping=self._stopping is not None,
             left_behind=self._pool.left_behind,
             waiting_to_load=len(self._places) - sum(entry.waiting for entry in warm),
@@ -207,7 +208,11 @@ class TextService:
             try:
                 self.check()
             except Exception:
+                # A server that cannot look after its models must not say that they are well.
+                self._unchecked = "The server's checks of its models fail."
                 log.exception("check_failed")
+            else:
+                self._unchecked = None
 
     @contextmanager
     def _place(self) -> Iterator["_Place"]:

@@ -36,8 +36,11 @@ HOME = "/workspaces"
 @dataclass
 class Clock:
     now: float = 1000.0
+    broken: bool = False
 
     def __call__(self) -> float:
+        if self.broken:
+            raise OSError("the clock is broken")
         return self.now
 
 

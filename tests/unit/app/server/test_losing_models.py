@@ -186,3 +186,15 @@ def test_a_close_that_never_ends_is_noticed_and_left_behind() -> None:
             await until(lambda: r.service.state().left_behind == 0)
 
     asyncio.run(run())
+
+
+def test_a_server_that_cannot_look_after_its_models_says_so() -> None:
+    async def run() -> None:
+        async with rig() as r:
+            r.service.start()
+            r.clock.broken = True
+            await until(lambda: "checks" in (r.service.state().lost or ""))
+            r.clock.broken = False
+            await until(lambda: r.service.state().lost is None)
+
+    asyncio.run(run())
