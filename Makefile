@@ -22,7 +22,7 @@ demo: setup ## List, check and run the bundled model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/demo.sh
 
 test: setup ## The whole offline suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+	$(BIN)/python -m pytest -n 3 --dist loadfile -q
 
 soak: setup ## Kill long work many times (KILLS=200), try many bodies (EXAMPLES=500)
 	MLXK_SOAK_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -q tests/contract/crash
