@@ -15,6 +15,7 @@ class Stream:
     """One streamed answer; times in seconds of `time.perf_counter`.
 
     Attributes:
+        started: before it connects: a client that is not let in waits for its first token too.
         arrivals: when each piece with text came.
         tokens: as the server's usage says.
     """
@@ -42,8 +43,8 @@ async def ask(port: int, body: Mapping[str, Any]) -> Stream:
         RuntimeError: the server refused, or ended early.
     """
     content = json.dumps({**body, "stream": True, "stream_options": {"include_usage": True}}).encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     stream = Stream(started=time.perf_counter())
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
