@@ -1,5 +1,6 @@
 """What unfinished clones of other models, or of other revisions, have left beside a target."""
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -27,4 +28,4 @@ def advice_on(kept: Sequence[str]) -> str | None:
     """What to tell of them; None of none."""
     if not kept:
         return None
-    return f"`rm -r {' '.join(kept)}` gives up what an unfinished clone to the same target had downloaded"
+    return f"`rm -r {shlex.join(kept)}` gives up what an unfinished clone to the same target had downloaded"

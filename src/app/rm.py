@@ -1,5 +1,6 @@
 """`mlxk rm`: delete a cached model, or one revision of it."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -171,7 +172,7 @@ def _no_cached_model(text: str, record: ModelRecord) -> InvalidInput:
         return InvalidInput(f"'{text}' ships with mlxk and cannot be deleted.")
     return InvalidInput(
         f"'{text}' is a workspace, {record.path}; mlxk deletes nothing but cached models.",
-        hint=f"delete its directory yourself: rm -r '{record.path}'; a cached model of like name "
+        hint=f"delete its directory yourself: rm -r {shlex.quote(record.path)}; a cached model of like name "
         "is meant by its full one, ORG/NAME",
     )
 

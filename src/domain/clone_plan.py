@@ -8,6 +8,7 @@ same command finds and finishes, or discards, whatever a killed one left.
 """
 
 import posixpath
+import shlex
 from dataclasses import dataclass
 from enum import Enum
 
@@ -185,7 +186,7 @@ def _unusable_target(request: CloneRequest, seen: CloneObservation) -> Refused |
     if seen.target.free:
         return None
     hints = {
-        TargetState.NO_PARENT: f"`mkdir -p {posixpath.dirname(request.target)}` makes it",
+        TargetState.NO_PARENT: f"`mkdir -p {shlex.quote(posixpath.dirname(request.target))}` makes it",
         TargetState.UNWRITABLE: "check its permissions, or give another target",
     }
     return Refused(
@@ -305,7 +306,7 @@ def clean_up(plan: ClonePlan, outcome: Outcome) -> Cleanup:
     kept = "the complete download" if outcome is Outcome.FAILED_LATER else "what was downloaded"
     return Cleanup(
         remove=False,
-        advice=f"the same command again uses {kept}; `rm -r {plan.staging_path}` gives it up",
+        advice=f"the same command again uses {kept}; `rm -r {shlex.quote(plan.staging_path)}` gives it up",
     )
 
 

@@ -5,6 +5,7 @@ between. A plan is right when every step finds what it needs, and the target is 
 """
 
 import itertools
+import shlex
 import posixpath
 import re
 from collections.abc import Iterator
@@ -450,6 +451,12 @@ def test_the_cleanup_matrix(outcome: Outcome) -> None:
         assert (cleanup.advice is not None) is kept
         if cleanup.advice:
             assert STAGING in cleanup.advice
+
+
+def test_commands_in_what_is_said_mean_one_path() -> None:
+    plan = ClonePlan((), "/My Models/it's/.staging", keeps_download=True)
+    advice = clean_up(plan, Outcome.INTERRUPTED).advice or ""
+    assert shlex.split(advice.split("`")[1]) == ["rm", "-r", plan.staging_path]
 
 
 def test_after_a_failure_the_retry_uses_what_was_kept() -> None:

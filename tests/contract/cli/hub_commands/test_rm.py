@@ -1,6 +1,7 @@
 """`mlxk rm`: what goes, what stays, and that nothing outside the model's own directory is ever touched."""
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -264,6 +265,14 @@ def test_workspaces_and_the_bundled_model_are_not_deleted(place: Place, mlxk: Ru
         assert (done.code, done.error["type"]) == (1, "ValidationError")
     assert "rm -r" in mlxk("rm", "mine", "--force").err
     assert (place.workspaces / "mine/config.json").exists()
+
+
+def test_a_command_in_a_hint_means_the_one_folder(place: Place, mlxk: Run) -> None:
+    folder = place.workspaces / "my model's copy"
+    shutil.copytree(healthy_model(place.root / "elsewhere", NAME).snapshot, folder)
+    hint = mlxk("rm", str(folder), "--force", "--json").error["hint"]
+    command = hint.partition("yourself: ")[2].partition(";")[0]
+    assert shlex.split(command) == ["rm", "-r", str(folder)]
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/../../x", "org/nothing", "", "x" * 200, "org/model@nope"])
