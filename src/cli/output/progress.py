@@ -133,6 +133,7 @@ class ProgressBar:
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
+            redirect_stdout=False,  # a quiet stdout stays quiet
         )
         self._files, self._done = {}, {}
         self._task = self._bar.add_task(escape(phase), total=total or None)
