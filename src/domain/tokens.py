@@ -5,6 +5,7 @@ from enum import Enum
 from mlxk.domain.errors import InvalidInput
 
 __all__ = [
+    "CHARACTERS_PER_TOKEN",
     "MULTIMODAL_LIMIT",
     "NO_MODEL_LIMIT",
     "UNKNOWN_CONTEXT",
@@ -13,6 +14,7 @@ __all__ = [
     "default_limit_on_server",
     "default_limit_on_terminal",
     "effective_context",
+    "refuse_longer_prompt",
 ]
 
 UNKNOWN_CONTEXT = 4096
@@ -23,6 +25,10 @@ NO_MODEL_LIMIT = 2048
 
 MULTIMODAL_LIMIT = 2048
 """Default completion tokens for vision and audio."""
+
+
+CHARACTERS_PER_TOKEN = 4
+"""More than most texts have: one that is longer than this allows is probably over the context."""
 
 
 class Modality(Enum):
@@ -65,10 +71,29 @@ def completion_limit(
     context = effective_context(context_length)
     room = context - prompt_tokens
     if room < 1:
-        assumed = "" if context_length else " (assumed; the model's config does not say)"
-        raise InvalidInput(
-            f"The prompt has {prompt_tokens} tokens and the model's context is {context} tokens{assumed}.",
-            hint="shorten the prompt, or use a model with a longer context",
-        )
+        raise _too_long(str(prompt_tokens), context_length)
     wanted = requested if requested is not None else default
     return room if wanted is None else min(wanted, room)
+
+
+def refuse_longer_prompt(least_tokens: int, context_length: int | None) -> None:
+    """Judge a prompt of which only a part is counted.
+
+    Args:
+        least_tokens: it has these and perhaps more.
+        context_length: as in `completion_limit`.
+
+    Raises:
+        InvalidInput: that is more than the context already.
+    """
+    if least_tokens > effective_context(context_length):
+        raise _too_long(f"more than {least_tokens}", context_length)
+
+
+def _too_long(tokens: str, context_length: int | None) -> InvalidInput:
+    context = effective_context(context_length)
+    assumed = "" if context_length else " (assumed; the model's config does not say)"
+    return InvalidInput(
+        f"The prompt has {tokens} tokens and the model's context is {context} tokens{assumed}.",
+        hint="shorten the prompt, or use a model with a longer context",
+    )

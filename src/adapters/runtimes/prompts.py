@@ -24,6 +24,7 @@ from mlxk.domain.generation import (
     ToolDefinition,
 )
 from mlxk.domain.model import JsonValue
+from mlxk.domain.tokens import CHARACTERS_PER_TOKEN, effective_context, refuse_longer_prompt
 
 __all__ = ["PromptRenderer", "RenderedPrompt", "plain_json"]
 
@@ -55,6 +56,12 @@ OWN_SETTINGS = frozenset(
 LONGEST_MARKER = 32
 """Tokens at the end of a prompt among which an opened reasoning marker is looked for."""
 
+PIECE = 65_536
+"""Characters encoded at once of a prompt that is probably over the context."""
+
+SEAM = 64
+"""Tokens by which a piece may have more than its part of the whole, as it was cut out of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RenderedPrompt:
@@ -77,11 +84,13 @@ class PromptRenderer:
     Args:
         tokenizer: its tokenizer.
         family: its `model_type`, for error messages.
+        context_length: tokens, or None when the config does not say.
     """
 
-    def __init__(self, tokenizer: Tokenizer, family: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, family: str, context_length: int | None) -> None:
         self._tokenizer = tokenizer
         self._family = family
+        self._context_length = context_length
         self._takes_system: bool | None = None
 
     def render(self, request: GenerationRequest) -> RenderedPrompt:
@@ -91,7 +100,8 @@ class PromptRenderer:
         lines. Where the template knows no system role, the system text opens the first user message.
 
         Raises:
-            InvalidInput: the template refuses the conversation, or the text cannot be encoded.
+            InvalidInput: the template refuses the conversation, the text cannot be encoded, or is so long
+                that it is not even counted.
             MlxkError: (`NOT_IMPLEMENTED`) tools for a model that cannot call any.
         """
         offered = () if request.tool_choice is ToolChoice.NONE else request.tools
@@ -130,21 +140,41 @@ class PromptRenderer:
 
     def _encoded(self, text: str) -> list[int]:
         """Raw text to tokens, with the beginning-of-text token unless the text has it (as mlx-lm does)."""
+        self._refuse_longer(text)
         bos = self._tokenizer.bos_token
         return list(self._tokenizer.encode(text, add_special_tokens=bos is None or not text.startswith(bos)))
 
     def _templated(self, messages: Sequence[Message], settings: dict[str, Any]) -> list[int]:
         from jinja2 import TemplateError
 
+        entries = _entries(messages)
         try:
-            tokens = self._tokenizer.apply_chat_template(
-                _entries(messages), add_generation_prompt=True, **settings
-            )
+            if self._may_be_longer(len(json.dumps([entries, settings], ensure_ascii=False))):
+                rendered = self._tokenizer.apply_chat_template(entries, tokenize=False, **settings)
+                assert isinstance(rendered, str)
+                self._refuse_longer(rendered)
+            tokens = self._tokenizer.apply_chat_template(entries, add_generation_prompt=True, **settings)
         except (TemplateError, *TEMPLATE_ERRORS) as error:
             reason = str(error).strip().rstrip(".") or type(error).__name__
             raise InvalidInput(f"The model's chat template refuses this conversation: {reason}.") from error
         assert isinstance(tokens, list)
         return tokens
+
+    def _may_be_longer(self, characters: int) -> bool:
+        return characters > max(PIECE, effective_context(self._context_length) * CHARACTERS_PER_TOKEN)
+
+    def _refuse_longer(self, text: str) -> None:
+        """Count a long text in pieces until it is over the context.
+
+        Encoding it whole takes two hundred times its size in memory, only to find that it is too long.
+        """
+        if not self._may_be_longer(len(text)):
+            return
+        least = 0
+        for start in range(0, len(text), PIECE):
+            piece = self._tokenizer.encode(text[start : start + PIECE], add_special_tokens=False)
+            least += max(0, len(piece) - SEAM)
+            refuse_longer_prompt(least, self._context_length)
 
     def _system_role_works(self) -> bool:
         """Whether the template renders a system message; some raise, some leave it out."""
@@ -244,14 +274,19 @@ def _check_encodable(request: GenerationRequest) -> None:
     texts = [request.prompt.text] if isinstance(request.prompt, Prompt) else _texts(request.prompt)
     values = [*(_tool_entry(tool) for tool in request.tools), plain_json(request.template_settings)]
     written = [json.dumps(value, ensure_ascii=False) for value in values]
+    for what, found in (("The prompt", (*texts, *written)), ("A stop text", request.stop)):
+        if not all(map(_is_unicode, found)):
+            raise InvalidInput(
+                f"{what} is not valid Unicode text: it has a lone surrogate.", hint="give the text as UTF-8"
+            )
+
+
+def _is_unicode(text: str) -> bool:
     try:
-        for text in (*texts, *written, *request.stop):
-            text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InvalidInput(
-            "The prompt is not valid Unicode text: it has a lone surrogate.",
-            hint="give the text as UTF-8",
-        ) from error
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _texts(messages: Sequence[Message]) -> list[str]:

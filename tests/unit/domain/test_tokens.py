@@ -14,6 +14,7 @@ from mlxk.domain.tokens import (
     default_limit_on_server,
     default_limit_on_terminal,
     effective_context,
+    refuse_longer_prompt,
 )
 
 
@@ -98,3 +99,16 @@ def test_prompt_and_answer_always_fit_the_context(
     else:
         assert 1 <= limit <= room
         assert requested is None or limit <= requested
+
+
+@pytest.mark.parametrize(("least", "context"), [(8193, 8192), (4097, None), (10_000_000, 1)])
+def test_a_prompt_that_is_only_partly_counted_is_refused_once_that_is_too_much(
+    least: int, context: int | None
+) -> None:
+    with pytest.raises(InvalidInput, match=f"more than {least} tokens .* {context or 4096} tokens"):
+        refuse_longer_prompt(least, context)
+
+
+@pytest.mark.parametrize(("least", "context"), [(0, 8192), (8192, 8192), (4096, None)])
+def test_what_is_counted_of_it_may_fill_the_context(least: int, context: int | None) -> None:
+    refuse_longer_prompt(least, context)
