@@ -38,11 +38,16 @@ class TokenText:
     Args:
         detokenizer: a fresh one.
         size: tokens the tokenizer knows; models may have padding rows beyond, which have no text.
+        after: the tokens of what the text goes on from, of its last character at least; none where it is a
+            text of its own, which detokenizers begin without a space.
     """
 
-    def __init__(self, detokenizer: Detokenizer, size: int) -> None:
+    def __init__(self, detokenizer: Detokenizer, size: int, after: Sequence[int] = ()) -> None:
         self._detokenizer = detokenizer
         self._size = size
+        for token in after:
+            self.add(token)
+        self.end()  # a space at its end is held back
 
     def add(self, token: int) -> str:
         """The text that `token` completes; empty while a character is incomplete."""

@@ -23,10 +23,13 @@ from mlxk.adapters.runtimes.logprobs import TokenNames
 from mlxk.adapters.runtimes.prompts import PromptRenderer, RenderedPrompt
 from mlxk.adapters.runtimes.tokenizer import Tokenizer
 from mlxk.domain.errors import InvalidInput
-from mlxk.domain.generation import GenerationRequest
+from mlxk.domain.generation import GenerationRequest, Prompt
 from mlxk.domain.tokens import completion_limit
 
 __all__ = ["PreparedText", "Preparer"]
+
+TOKENS_OF_A_CHARACTER = 4
+"""At most: no character has more bytes in UTF-8, and no token fewer than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Preparer:
         self._tokenizer = tokenizer
         self.names = TokenNames(tokenizer)
         """What the model's tokens stand for."""
-        self._renderer = PromptRenderer(tokenizer, family)
+        self._renderer = PromptRenderer(tokenizer, family, context_length)
         self._constraints = Constraints(tokenizer, family, vocabulary)
         self._context_length = context_length
         self._known_tokens = min(len(tokenizer), vocabulary)
@@ -102,7 +105,9 @@ class Preparer:
 
     def decoder(self, prepared: PreparedText) -> SequenceDecoder:
         """A fresh decoder for a prepared request."""
-        text = TokenText(self._tokenizer.detokenizer, len(self._tokenizer))
+        goes_on = isinstance(prepared.request.prompt, Prompt)
+        after = prepared.prompt.tokens[-TOKENS_OF_A_CHARACTER:] if goes_on else ()
+        text = TokenText(self._tokenizer.detokenizer, len(self._tokenizer), after)
         return SequenceDecoder(text, TextDecoder(prepared.channels, prepared.stops))
 
     def _check_bias(self, request: GenerationRequest) -> None:

@@ -139,7 +139,8 @@ def test_text_is_mlx_lms_own(load: Load, family: str) -> None:
     plain = "".join(
         part.text for part in stream_generate(loaded.model, loaded.tokenizer, "one two", max_tokens=12)
     )
-    assert ask(engine, raw("one two", max_tokens=12)).text == plain.rstrip("\ufffd")
+    # But for a space at its beginning, which mlx-lm drops: the answer goes on from the prompt.
+    assert ask(engine, raw("one two", max_tokens=12)).text.removeprefix(" ") == plain.rstrip("\ufffd")
 
 
 def test_the_limit_never_cuts_a_character(overfitted: TextEngine) -> None:

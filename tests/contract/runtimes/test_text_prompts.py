@@ -1,10 +1,25 @@
 """From requests to prompts: templates, their limits, and text that no template should see."""
 
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
+from mlxk.adapters.runtimes.prompts import PromptRenderer
 from mlxk.adapters.runtimes.text_engine import TextEngine
 from mlxk.domain.errors import InvalidInput
-from mlxk.domain.generation import GenerationRequest, Message, Role, ToolCall, ToolDefinition
+from mlxk.domain.generation import (
+    GenerationRequest,
+    LogprobDelta,
+    Message,
+    Role,
+    ToolCall,
+    ToolDefinition,
+    collect,
+)
+from mlxk.domain.tokens import CHARACTERS_PER_TOKEN
 from tests.contract.runtimes.asking import GREEDY, ask, chat, raw
 from tests.contract.runtimes.conftest import FAMILIES, Load
 
@@ -77,6 +92,11 @@ def test_raw_text_begins_with_one_beginning_token(load: Load) -> None:
     assert marked - plain in (0, 1)
 
 
+def test_a_stop_text_with_a_lone_surrogate_is_named(overfitted: TextEngine) -> None:
+    with pytest.raises(InvalidInput, match="A stop text is not valid Unicode"):
+        overfitted.prepare(chat("hi", stop=("\udcff",)), default_limit=None)
+
+
 @pytest.mark.parametrize("text", ["\ud800", "a\udcff b"])
 def test_lone_surrogates_are_refused(overfitted: TextEngine, text: str) -> None:
     for request in (raw(text), chat(text), chat("x", stop=(text,))):
@@ -102,3 +122,40 @@ def test_odd_text_breaks_nothing(load: Load, family: str) -> None:
     for text in ODD:
         assert ask(engine, chat(text, max_tokens=2)).finish.usage.completion_tokens <= 2
         assert ask(engine, raw(text, max_tokens=2)).finish.usage.completion_tokens <= 2
+
+
+def _peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@pytest.mark.parametrize("ask_for", [chat, raw], ids=["chat", "raw"])
+def test_what_is_far_too_long_is_not_encoded_to_say_so(
+    overfitted: TextEngine, ask_for: Callable[[str], GenerationRequest]
+) -> None:
+    text = "The quick brown fox, line of a log 12345.\n" * 500_000
+    before = _peak_bytes()
+    with pytest.raises(InvalidInput, match=r"more than [0-9]+ tokens .* 512 tokens"):
+        overfitted.prepare(ask_for(text), default_limit=None)
+    assert _peak_bytes() - before < 30 * len(text)  # encoded whole it takes 200 times its size
+
+
+def test_a_long_text_of_few_tokens_is_a_prompt(overfitted: TextEngine) -> None:
+    assert overfitted._loaded is not None
+    renderer = PromptRenderer(overfitted._loaded.tokenizer, "qwen3", context_length=20_000)
+    text = "<|im_start|>" * 10_000
+    assert len(text) > 20_000 * CHARACTERS_PER_TOKEN
+    assert len(renderer.render(raw(text)).tokens) == 10_000
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_follows_raw_text_begins_as_its_first_token_does(load: Load, family: str) -> None:
+    engine = load(family)
+    for text in ("one", "one two three", "one two ", "Greet: 你"):
+        for biased in range(60, 100, 5):
+            request = raw(
+                text, max_tokens=3, top_logprobs=0, sampling=replace(GREEDY, logit_bias={biased: 100})
+            )
+            deltas = list(engine.generate(request))
+            named = "".join(delta.token.text for delta in deltas if isinstance(delta, LogprobDelta))
+            assert "\ufffd" in named or collect(deltas).text == named
