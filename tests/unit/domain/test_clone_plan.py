@@ -5,9 +5,9 @@ between. A plan is right when every step finds what it needs, and the target is 
 """
 
 import itertools
-import shlex
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
