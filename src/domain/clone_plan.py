@@ -282,6 +282,7 @@ class Outcome(Enum):
     INTERRUPTED = "interrupted"
     DOWNLOAD_BROKE_OFF = "the download failed and can be resumed"
     DOWNLOAD_REFUSED = "the download failed for good"
+    TARGET_TAKEN = "another process made the target"
     FAILED_LATER = "a later step failed"
 
 
@@ -298,9 +299,12 @@ class Cleanup:
     advice: str | None = None
 
 
+_NOTHING_TO_GO_ON_WITH = frozenset({Outcome.SUCCEEDED, Outcome.DOWNLOAD_REFUSED, Outcome.TARGET_TAKEN})
+
+
 def clean_up(plan: ClonePlan, outcome: Outcome) -> Cleanup:
     """What to keep and what to remove. What is kept is only ever a download that saves time later."""
-    if outcome in (Outcome.SUCCEEDED, Outcome.DOWNLOAD_REFUSED) or not plan.keeps_download:
+    if outcome in _NOTHING_TO_GO_ON_WITH or not plan.keeps_download:
         return Cleanup(remove=True)
     kept = "the complete download" if outcome is Outcome.FAILED_LATER else "what was downloaded"
     return Cleanup(

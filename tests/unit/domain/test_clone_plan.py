@@ -442,7 +442,7 @@ def test_the_cleanup_matrix(outcome: Outcome) -> None:
         from_cache = seen.snapshot is not None
         swept_only = seen.target is TargetState.NOT_EMPTY
         match outcome:
-            case Outcome.SUCCEEDED | Outcome.DOWNLOAD_REFUSED:
+            case Outcome.SUCCEEDED | Outcome.DOWNLOAD_REFUSED | Outcome.TARGET_TAKEN:
                 kept = False
             case Outcome.INTERRUPTED | Outcome.DOWNLOAD_BROKE_OFF | Outcome.FAILED_LATER:
                 kept = not from_cache and not swept_only
