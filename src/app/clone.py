@@ -180,7 +180,9 @@ class Clone:
         if state is StagingState.PUBLISHED and not at_target.free and not self._is_made_of(model, target):
             state = StagingState.PARTIAL
         space = self._space(path, state, commit, target) if at_target.free else Space()
-        seen = CloneObservation(at_target, state, path, commit.number, commit.source, commit.snapshot, space)
+        seen = CloneObservation(
+            at_target, state, path, commit.number, commit.source, commit.snapshot, space, commit.unanswered
+        )
         return _Job(request, model, wish, seen, found, commit)
 
     def _at_target(self, model: LocalModel | HubModel, target: str) -> TargetState:
@@ -242,11 +244,8 @@ class Clone:
     def _may_download(self, job: _Job) -> None:
         info = job.commit.info
         if info is None:
-            raise MlxkError(
-                ErrorKind.PULL_FAILED,
-                "The Hub could not be reached, and not all of the model is here.",
-                hint="try again when the Hub can be reached",
-            )
+            assert job.commit.unanswered is not None, "the Hub was asked for what is not here"
+            raise job.commit.unanswered.refusal(job.wish.repo).error()
         if info.gated:
             self._hub.check_access(info.repo_id)
 

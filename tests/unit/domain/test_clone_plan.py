@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxk.domain.clone_plan import (
+    Cached,
     CloneObservation,
     ClonePlan,
     CloneRequest,
@@ -23,6 +24,7 @@ from mlxk.domain.clone_plan import (
     Refused,
     Space,
     TargetState,
+    Unanswered,
     clean_up,
     plan_clone,
     plan_lines,
@@ -58,6 +60,8 @@ ENOUGH, TIGHT, SHARED, UNKNOWN = (
     Space(download=100, tree=100, free=99, shared=True),
     Space(free=0),
 )
+
+UNANSWERED = Unanswered("The Hub is out of order.", "try again later", Cached.NOTHING)
 
 
 @dataclass
@@ -221,7 +225,7 @@ def requests() -> Iterator[CloneRequest]:
 
 
 ALL = [
-    (request, CloneObservation(target, staging, STAGING, commit, source, snapshot, space))
+    (request, CloneObservation(target, staging, STAGING, commit, source, snapshot, space, UNANSWERED))
     for request, target, staging, commit, source, snapshot, space in itertools.product(
         requests(),
         TargetState,
@@ -367,6 +371,28 @@ def test_a_commit_that_the_hub_did_not_name_is_noted() -> None:
             assert (plan.note is not None) is (
                 seen.commit_source in (CommitSource.CACHE, CommitSource.STAGING)
             )
+
+
+@pytest.mark.parametrize(
+    ("cached", "says"),
+    [
+        (Cached.NOTHING, "org/name is not in the cache."),
+        (Cached.OTHER_REVISIONS, "org/name is in the cache, but not at this revision."),
+        (Cached.DAMAGED, "org/name is in the cache, but incomplete or damaged."),
+    ],
+)
+def test_without_a_commit_the_refusal_says_why_the_hub_and_the_cache_do_not_help(
+    cached: Cached, says: str
+) -> None:
+    unanswered = replace(UNANSWERED, cached=cached)
+    seen = CloneObservation(
+        TargetState.ABSENT, StagingState.NONE, STAGING, None, CommitSource.CACHE, unanswered=unanswered
+    )
+    refused = plan_clone(CloneRequest(REPO, TARGET), seen)
+    assert isinstance(refused, Refused)
+    assert (refused.message, refused.hint) == (f"The Hub is out of order. {says}", "try again later")
+    unadvised = replace(unanswered, hint=None).refusal(REPO)
+    assert unadvised.hint == "try again when the Hub answers"
 
 
 def test_lines_are_numbered_and_say_what_happens() -> None:
