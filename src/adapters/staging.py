@@ -46,16 +46,17 @@ class StagingArea:
         if os.path.islink(path):  # noqa: PTH114
             return StagingState.FOREIGN
         try:
-            names = set(os.listdir(path))  # noqa: PTH208
+            descriptor = _lock(path)  # held while it is read: half removed by its owner it would look foreign
         except FileNotFoundError:
             return StagingState.NONE
         except NotADirectoryError:
             return StagingState.FOREIGN
-        if not _lockable(path):
+        except BlockingIOError:
             return StagingState.BUSY
-        if SENTINEL_NAME not in names:
-            return StagingState.NONE if names <= {_TEMPORARY} else StagingState.FOREIGN
-        return _read(path) or StagingState.FOREIGN
+        try:
+            return _content(path) if _is_at(descriptor, path) else StagingState.NONE
+        finally:
+            os.close(descriptor)
 
     def unfinished(self, target: str) -> Sequence[str]:
         """Our staging directories of clones to a target, of whatever model, that no process works in."""
@@ -82,17 +83,18 @@ class StagingArea:
         return False
 
     @contextmanager
-    def claimed(self, path: str) -> Iterator[None]:
+    def claimed(self, path: str) -> Iterator[Sentinel | StagingState]:
         """Inside, no other process works in the directory; one that does not exist is made, without sentinel.
 
-        One that is still empty at the end, since nothing could be written to it, is removed.
+        Yields what is there: a sentinel, or `NONE` or `FOREIGN`. One that is still empty at the end, since
+        nothing could be written to it, is removed.
 
         Raises:
             MlxkError: (`CLONE_FAILED`) another process works in it; (others) it cannot be made.
         """
         descriptor = _claim(path)
         try:
-            yield
+            yield _content(path)
         finally:
             with suppress(OSError):
                 if _is_at(descriptor, path):
@@ -167,6 +169,14 @@ class StagingArea:
         os.rmdir(path)  # noqa: PTH106
 
 
+def _content(path: str) -> Sentinel | StagingState:
+    """What a directory that no other process works in holds."""
+    names = set(os.listdir(path))  # noqa: PTH208
+    if SENTINEL_NAME not in names:
+        return StagingState.NONE if names <= {_TEMPORARY} else StagingState.FOREIGN
+    return _read(path) or StagingState.FOREIGN
+
+
 def _ours(path: str) -> Sentinel:
     sentinel = None if os.path.islink(path) else _read(path)  # noqa: PTH114
     if sentinel is None:
@@ -230,14 +240,6 @@ def _remove_all_but(path: str, kept: set[str]) -> None:
 
 
 # The lock is one on the directory itself: it goes with the process, however that ends.
-
-
-def _lockable(path: str) -> bool:
-    try:
-        os.close(_lock(path))
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _lock(path: str) -> int:

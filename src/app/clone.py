@@ -94,6 +94,7 @@ class _Job:
     model: LocalModel | HubModel
     wish: Wish
     seen: CloneObservation
+    found: Sentinel | StagingState
     commit: Commit
 
 
@@ -145,23 +146,29 @@ class Clone:
         model = self._sources.find(request.model, request.revision)
         target = self._targets.absolute(_directory_name(model), request.target)
         try:
-            job = self._observed(request, model, target)
-            plan = self._plan(job)
-            if request.dry_run:
-                return _dry(job, plan)
-            return self._carry_out(job, plan, progress)
+            while (done := self._try(request, model, target, progress)) is None:
+                continue  # only ever after another process got on in between
+            return done
         except KeyboardInterrupt:
             stopped = MlxkError(ErrorKind.USER_CANCELLED, "Interrupted.")
             raise failed_clone(stopped, model.name, target, health_check=request.health_check) from None
         except MlxkError as error:
             raise failed_clone(error, model.name, target, health_check=request.health_check) from error
 
+    def _try(
+        self, request: CloneRequest, model: LocalModel | HubModel, target: str, progress: Progress
+    ) -> CloneResult | None:
+        """Observe, plan and carry out; None when the plan was overtaken before anything was done."""
+        job = self._observed(request, model, target)
+        plan = self._plan(job)
+        return _dry(job, plan) if request.dry_run else self._carry_out(job, plan, progress)
+
     # Observe
 
     def _observed(self, request: CloneRequest, model: LocalModel | HubModel, target: str) -> _Job:
         wish = Wish(model.name, target, request.health_check, request.force_resume)
         path = staging_path(model.spec if isinstance(model, HubModel) else model.name, target)
-        at_target = self._targets.look(target, model.record.path if isinstance(model, LocalModel) else None)
+        at_target = self._at_target(model, target)
         reachable = at_target in (TargetState.ABSENT, TargetState.EMPTY, TargetState.NOT_EMPTY)
         found = self._staging.look(path) if reachable else StagingState.NONE
         kept = None if isinstance(found, StagingState) else found.complete
@@ -173,8 +180,13 @@ class Clone:
         if state is StagingState.PUBLISHED and not at_target.free and not self._is_made_of(model, target):
             state = StagingState.PARTIAL
         space = self._space(path, state, commit, target) if at_target.free else Space()
-        seen = CloneObservation(at_target, state, path, commit.number, commit.source, commit.snapshot, space)
-        return _Job(request, model, wish, seen, commit)
+        seen = CloneObservation(
+            at_target, state, path, commit.number, commit.source, commit.snapshot, space, commit.unanswered
+        )
+        return _Job(request, model, wish, seen, found, commit)
+
+    def _at_target(self, model: LocalModel | HubModel, target: str) -> TargetState:
+        return self._targets.look(target, model.record.path if isinstance(model, LocalModel) else None)
 
     def _commit(self, model: LocalModel | HubModel, kept: str | None) -> Commit:
         if isinstance(model, LocalModel):
@@ -232,29 +244,37 @@ class Clone:
     def _may_download(self, job: _Job) -> None:
         info = job.commit.info
         if info is None:
-            raise MlxkError(
-                ErrorKind.PULL_FAILED,
-                "The Hub could not be reached, and not all of the model is here.",
-                hint="try again when the Hub can be reached",
-            )
+            assert job.commit.unanswered is not None, "the Hub was asked for what is not here"
+            raise job.commit.unanswered.refusal(job.wish.repo).error()
         if info.gated:
             self._hub.check_access(info.repo_id)
 
     # Carry out
 
-    def _carry_out(self, job: _Job, plan: ClonePlan, progress: Progress) -> CloneResult:
+    def _carry_out(self, job: _Job, plan: ClonePlan, progress: Progress) -> CloneResult | None:
+        """Take the steps, unless what they start from has changed before it was claimed: then None."""
         course = _Course()
+        name, path, target, expected = job.model.name, plan.staging_path, job.wish.target, job.found
         discards = list(takewhile(lambda step: isinstance(step, DiscardStaging), plan.steps))
         for step in discards:  # each with a claim of its own, since the directory claimed goes with it
-            with system_errors(job.model.name, job.wish.target), self._staging.claimed(plan.staging_path):
+            with system_errors(name, target), self._staging.claimed(path) as found:
+                if found != expected or self._is_overtaken(job):
+                    return None
                 self._do(step, job, course, progress)
-        with system_errors(job.model.name, job.wish.target), self._staging.claimed(plan.staging_path):
+            expected = StagingState.NONE
+        with system_errors(name, target), self._staging.claimed(path) as found:
+            if found != expected or self._is_overtaken(job):
+                return None
             self._run(plan, plan.steps[len(discards) :], job, course, progress)
         if job.request.health_check and course.health is None:
             course.health = self._health(job.wish.target, job.wish)
         advice = advice_on(self._left_over(job))
         done = _done(job, plan, course)
         return replace(done, message=f"{done.message} {advice}.") if advice else done
+
+    def _is_overtaken(self, job: _Job) -> bool:
+        """Whether the target is no longer what was seen there, as when another clone to it has finished."""
+        return self._at_target(job.model, job.wish.target) is not job.seen.target
 
     def _run(
         self, plan: ClonePlan, steps: tuple[Step, ...], job: _Job, course: _Course, progress: Progress
@@ -306,7 +326,7 @@ class Clone:
             case WriteManifest(path):
                 self._write_manifest(path, job)
             case Publish():
-                self._staging.publish(job.seen.staging_path, job.wish.target)
+                self._publish(job, course)
             case RemoveStaging(path):
                 self._staging.remove(path)
 
@@ -333,6 +353,14 @@ class Clone:
             raise MlxkError(
                 ErrorKind.PULL_FAILED, f"The download of {step.repo} is not complete.", hint="try again"
             )
+
+    def _publish(self, job: _Job, course: _Course) -> None:
+        try:
+            self._staging.publish(job.seen.staging_path, job.wish.target)
+        except MlxkError as error:
+            if error.kind is ErrorKind.INVALID_TARGET:
+                course.failure = Outcome.TARGET_TAKEN
+            raise
 
     def _write_manifest(self, copy: str, job: _Job) -> None:
         if isinstance(job.model, LocalModel):

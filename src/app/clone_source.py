@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlxk.app.catalog import Catalog
-from mlxk.domain.clone_plan import CommitSource
+from mlxk.domain.clone_plan import Cached, CommitSource, Unanswered
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError, ModelNotFound
 from mlxk.domain.health import assess, is_incomplete
 from mlxk.domain.hub import DEFAULT_REVISION, RepoInfo, is_commit
@@ -60,13 +60,15 @@ class Commit:
     Attributes:
         number: 40 hex; None when nobody could say.
         snapshot: the cache's directory of it, if it is complete there.
-        info: what the Hub says of it; None when it was not asked.
+        info: what the Hub says of it; None when it was not asked, or did not answer.
+        unanswered: why it did not answer, when that is missed.
     """
 
     number: str | None
     source: CommitSource
     snapshot: str | None = None
     info: RepoInfo | None = None
+    unanswered: Unanswered | None = None
 
 
 class CloneSources:
@@ -166,9 +168,10 @@ class CloneSources:
         source = CommitSource.USER if prefix else CommitSource.CACHE
         if cached and (snapshot := self._listed(model, cached, None) or self._unlisted(model, cached)):
             return Commit(cached, source, snapshot)
+        unanswered = Unanswered(error.message, error.hint, _why_not_cached(model, cached))
         if kept is not None and named in (None, kept):
-            return Commit(kept, CommitSource.USER if named else CommitSource.STAGING)
-        return Commit(None, CommitSource.CACHE)
+            return Commit(kept, CommitSource.USER if named else CommitSource.STAGING, unanswered=unanswered)
+        return Commit(None, CommitSource.CACHE, unanswered=unanswered)
 
     def _cached(self, model: HubModel, revision: str) -> str | None:
         found = self._at(model, revision)
@@ -230,6 +233,13 @@ class CloneSources:
             return model.record.name
         manifest = self._integrity.recorded(Path(model.record.path))
         return None if isinstance(manifest, Refusal) else manifest.source_repo
+
+
+def _why_not_cached(model: HubModel, commit: str | None) -> Cached:
+    """Why the cache's commit, if it has one, is none to clone."""
+    if model.record is None:
+        return Cached.NOTHING
+    return Cached.OTHER_REVISIONS if commit is None else Cached.DAMAGED
 
 
 def _with_matches(error: MlxkError, model: HubModel) -> MlxkError:

@@ -31,6 +31,7 @@ from mlxk.domain.sizes import human_size
 from mlxk.domain.staging import COPY_NAME, DOWNLOAD_NAME, StagingState
 
 __all__ = [
+    "Cached",
     "Cleanup",
     "CloneObservation",
     "ClonePlan",
@@ -40,6 +41,7 @@ __all__ = [
     "Refused",
     "Space",
     "TargetState",
+    "Unanswered",
     "clean_up",
     "plan_clone",
     "plan_lines",
@@ -79,6 +81,37 @@ class CommitSource(Enum):
     def offline(self) -> bool:
         """Whether the Hub was not asked, so that the model may be an older one."""
         return self in (CommitSource.CACHE, CommitSource.STAGING)
+
+
+class Cached(Enum):
+    """What the cache has of a model that cannot be cloned without the Hub."""
+
+    NOTHING = "is not in the cache"
+    OTHER_REVISIONS = "is in the cache, but not at this revision"
+    DAMAGED = "is in the cache, but incomplete or damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Why the Hub did not say which commit to clone.
+
+    Attributes:
+        message: what went wrong when it was asked.
+        hint: what helps against that, or None.
+        cached: why the cache does not help.
+    """
+
+    message: str
+    hint: str | None
+    cached: Cached
+
+    def refusal(self, repo: str) -> "Refused":
+        """Why the model cannot be cloned."""
+        return Refused(
+            ErrorKind.PULL_FAILED,
+            f"{self.message} {repo} {self.cached.value}.",
+            self.hint or "try again when the Hub answers",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +156,7 @@ class CloneObservation:
         commit: which commit to clone (40 hex), None when nobody could say.
         snapshot: path of the cache's snapshot of that commit if it is complete, else None.
         staging_path: see `staging.staging_path`.
+        unanswered: why nobody could say which commit; without a commit it is there.
     """
 
     target: TargetState
@@ -132,6 +166,7 @@ class CloneObservation:
     commit_source: CommitSource
     snapshot: str | None = None
     space: Space = Space()
+    unanswered: Unanswered | None = None
 
 
 # What is to be done
@@ -174,11 +209,8 @@ def plan_clone(request: CloneRequest, seen: CloneObservation) -> ClonePlan | Ref
     if refused:
         return refused
     if seen.commit is None:
-        return Refused(
-            ErrorKind.PULL_FAILED,
-            f"The Hub could not be reached, and {request.repo} is not in the cache.",
-            "try again when the Hub can be reached",
-        )
+        assert seen.unanswered is not None, "there is a reason for having no commit"
+        return seen.unanswered.refusal(request.repo)
     return _no_space(request, seen) or _plan(request, seen, seen.commit)
 
 
@@ -283,6 +315,7 @@ class Outcome(Enum):
     INTERRUPTED = "interrupted"
     DOWNLOAD_BROKE_OFF = "the download failed and can be resumed"
     DOWNLOAD_REFUSED = "the download failed for good"
+    TARGET_TAKEN = "another process made the target"
     FAILED_LATER = "a later step failed"
 
 
@@ -299,9 +332,12 @@ class Cleanup:
     advice: str | None = None
 
 
+_NOTHING_TO_GO_ON_WITH = frozenset({Outcome.SUCCEEDED, Outcome.DOWNLOAD_REFUSED, Outcome.TARGET_TAKEN})
+
+
 def clean_up(plan: ClonePlan, outcome: Outcome) -> Cleanup:
     """What to keep and what to remove. What is kept is only ever a download that saves time later."""
-    if outcome in (Outcome.SUCCEEDED, Outcome.DOWNLOAD_REFUSED) or not plan.keeps_download:
+    if outcome in _NOTHING_TO_GO_ON_WITH or not plan.keeps_download:
         return Cleanup(remove=True)
     kept = "the complete download" if outcome is Outcome.FAILED_LATER else "what was downloaded"
     return Cleanup(

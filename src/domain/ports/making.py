@@ -94,10 +94,11 @@ class Staging(Protocol):
     def sweep(self, path: str) -> None:
         """Remove what a process killed in its first or last moment left: a directory with nothing in it."""
 
-    def claimed(self, path: str) -> AbstractContextManager[None]:
+    def claimed(self, path: str) -> AbstractContextManager[Sentinel | StagingState]:
         """Inside, no other process works in the directory, which is made where it does not exist.
 
-        One that is still empty at the end is removed.
+        What is there by then is yielded, since what was looked at before may have changed. One that is still
+        empty at the end is removed.
 
         Raises:
             MlxkError: (`CLONE_FAILED`) another process works in it, or it cannot be made.

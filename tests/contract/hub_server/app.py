@@ -53,6 +53,8 @@ def make_app(state: State) -> FastAPI:
                 raise Denied(HTMLResponse("<html>Log in to the hotel's network</html>"))
             case Trouble.SILENT:
                 await state.connections.hang()
+            case Trouble.HOLD:
+                await state.connections.hold()
             case Trouble.RESET:
                 assert request.client is not None
                 state.connections.reset((request.client.host, request.client.port))

@@ -1,6 +1,5 @@
 """Staging directories on disk: what counts as ours, what is kept, and that a kill leaves nothing strange."""
 
-import json
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -43,7 +42,8 @@ def fill(path: str) -> None:
 
 def test_the_life_of_a_staging_directory(area: StagingArea, path: str, target: str, tmp_path: Path) -> None:
     assert area.look(path) is StagingState.NONE
-    with area.claimed(path):
+    with area.claimed(path) as found:
+        assert found is StagingState.NONE
         area.create(path, SPEC, target)
         assert area.look(path) is StagingState.BUSY
         fill(path)
@@ -211,8 +211,8 @@ def test_two_processes_never_work_in_one(area: StagingArea, path: str, target: s
     assert refused.value.kind is ErrorKind.CLONE_FAILED
     other.kill()
     other.join()
-    with area.claimed(path):
-        assert json.loads((Path(path) / SENTINEL_NAME).read_text())["spec"] == SPEC
+    with area.claimed(path) as found:
+        assert found == Sentinel(SPEC, target)
 
 
 def test_it_fits_its_port() -> None:

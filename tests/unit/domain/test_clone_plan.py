@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxk.domain.clone_plan import (
+    Cached,
     CloneObservation,
     ClonePlan,
     CloneRequest,
@@ -24,6 +25,7 @@ from mlxk.domain.clone_plan import (
     Refused,
     Space,
     TargetState,
+    Unanswered,
     clean_up,
     plan_clone,
     plan_lines,
@@ -59,6 +61,8 @@ ENOUGH, TIGHT, SHARED, UNKNOWN = (
     Space(download=100, tree=100, free=99, shared=True),
     Space(free=0),
 )
+
+UNANSWERED = Unanswered("The Hub is out of order.", "try again later", Cached.NOTHING)
 
 
 @dataclass
@@ -222,7 +226,7 @@ def requests() -> Iterator[CloneRequest]:
 
 
 ALL = [
-    (request, CloneObservation(target, staging, STAGING, commit, source, snapshot, space))
+    (request, CloneObservation(target, staging, STAGING, commit, source, snapshot, space, UNANSWERED))
     for request, target, staging, commit, source, snapshot, space in itertools.product(
         requests(),
         TargetState,
@@ -370,6 +374,28 @@ def test_a_commit_that_the_hub_did_not_name_is_noted() -> None:
             )
 
 
+@pytest.mark.parametrize(
+    ("cached", "says"),
+    [
+        (Cached.NOTHING, "org/name is not in the cache."),
+        (Cached.OTHER_REVISIONS, "org/name is in the cache, but not at this revision."),
+        (Cached.DAMAGED, "org/name is in the cache, but incomplete or damaged."),
+    ],
+)
+def test_without_a_commit_the_refusal_says_why_the_hub_and_the_cache_do_not_help(
+    cached: Cached, says: str
+) -> None:
+    unanswered = replace(UNANSWERED, cached=cached)
+    seen = CloneObservation(
+        TargetState.ABSENT, StagingState.NONE, STAGING, None, CommitSource.CACHE, unanswered=unanswered
+    )
+    refused = plan_clone(CloneRequest(REPO, TARGET), seen)
+    assert isinstance(refused, Refused)
+    assert (refused.message, refused.hint) == (f"The Hub is out of order. {says}", "try again later")
+    unadvised = replace(unanswered, hint=None).refusal(REPO)
+    assert unadvised.hint == "try again when the Hub answers"
+
+
 def test_lines_are_numbered_and_say_what_happens() -> None:
     for _, _, plan in planned():
         lines = plan_lines(plan)
@@ -443,7 +469,7 @@ def test_the_cleanup_matrix(outcome: Outcome) -> None:
         from_cache = seen.snapshot is not None
         swept_only = seen.target is TargetState.NOT_EMPTY
         match outcome:
-            case Outcome.SUCCEEDED | Outcome.DOWNLOAD_REFUSED:
+            case Outcome.SUCCEEDED | Outcome.DOWNLOAD_REFUSED | Outcome.TARGET_TAKEN:
                 kept = False
             case Outcome.INTERRUPTED | Outcome.DOWNLOAD_BROKE_OFF | Outcome.FAILED_LATER:
                 kept = not from_cache and not swept_only

@@ -199,6 +199,65 @@ def test_of_many_that_begin_together_one_wins(
     assert_clone(place.workspaces / "model", files)
 
 
+ASKED = f"/api/models/{REPO}/revision/main"
+
+
+def start_and_hold(place: Place, server: HubServer) -> "subprocess.Popen[str]":
+    """A clone that has looked at its target, and is asking the Hub for the model until `faults.release`."""
+    server.faults.add(Fault(ASKED, Trouble.HOLD))
+    child = start(place, server, REPO)
+    until(lambda: any(request.path == ASKED for request in server.traffic.all()))
+    return child
+
+
+def test_one_that_is_overtaken_downloads_nothing_and_leaves_nothing(
+    server: HubServer, files: Mapping[str, Content], place: Place, mlxk: Run
+) -> None:
+    on_hub(server, files)
+    late = start_and_hold(place, server)
+    assert mlxk("clone", REPO).code == 0
+    downloads = len(server.traffic.downloads())
+    server.faults.release()
+    out, err = late.communicate(timeout=TIMEOUT)
+    error = failed(Outcome(late.returncode, out, err), "InvalidTargetError", 3, "filesystem_error")
+    assert "same command" not in str(error["hint"])
+    assert len(server.traffic.downloads()) == downloads
+    assert_clone(place.workspaces / "model", files)
+
+
+def test_one_that_is_overtaken_goes_on_with_what_the_other_left(
+    server: HubServer, place: Place, mlxk: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlxk.adapters.hub.blob_download.BlobSource", Impatient)
+    files = contents(tmp_path / "big", padding=3_000_000)
+    on_hub(server, files)
+    late = start_and_hold(place, server)
+    server.faults.add(Fault("vocabulary.bin", Trouble.CUT, 1_000_000), *NOTHING_MORE)
+    failed(mlxk("clone", REPO, "--json"), "PullFailedError", 2, "pull_failed")
+    server.faults.clear()
+    server.faults.release()
+    details = json.loads(late.communicate(timeout=TIMEOUT)[0])["data"]["details"]
+    assert details["bytes_resumed"] >= 1_000_000
+    assert_clone(place.workspaces / "model", files)
+
+
+def test_a_target_that_is_taken_during_the_download_leaves_nothing_to_go_on_with(
+    server: HubServer, place: Place, tmp_path: Path
+) -> None:
+    on_hub(server, contents(tmp_path / "big", padding=3_000_000))
+    server.faults.add(Fault("vocabulary.bin", Trouble.HOLD, 1_000_000))
+    child = start(place, server, REPO)
+    _until_downloading(place, 1_000_000)
+    (place.workspaces / "model").mkdir()
+    (place.workspaces / "model" / "mine.txt").touch()
+    server.faults.release()
+    out, err = child.communicate(timeout=TIMEOUT)
+    error = failed(Outcome(child.returncode, out, err), "InvalidTargetError", 3, "filesystem_error")
+    assert error["hint"] == "give a target that does not exist"
+    assert names(place.workspaces) == ["model"]
+    assert names(place.workspaces / "model") == ["mine.txt"]
+
+
 @pytest.mark.parametrize("model", ["demo", "mine"])
 def test_killed_when_all_was_done_but_tidying_up(place: Place, mlxk: Run, model: str) -> None:
     mlxk("clone", "demo", "mine")

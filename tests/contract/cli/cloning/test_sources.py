@@ -17,7 +17,7 @@ from tests.contract.cloning import (
     on_hub,
     tree_digest,
 )
-from tests.contract.hub_server import HubServer
+from tests.contract.hub_server import Fault, HubServer, Trouble
 from tests.contract.hub_server.repositories import Content
 from tests.isolation import Place
 
@@ -139,8 +139,39 @@ def test_offline_a_revision_of_the_cache(
 @pytest.mark.usefixtures("no_hub")
 def test_offline_half_a_model_is_none(files: Mapping[str, Content], place: Place, mlxk: Run) -> None:
     (in_cache(place.hub, files, OTHER).snapshot / SHARD).unlink()
-    failed(mlxk("clone", REPO, "--json"), "PullFailedError", 2, "pull_failed")
+    error = failed(mlxk("clone", REPO, "--json"), "PullFailedError", 2, "pull_failed")
+    assert "org/model is in the cache, but incomplete or damaged." in str(error["message"])
     assert litter(place.workspaces) == []
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_offline_another_revision_is_none(files: Mapping[str, Content], place: Place, mlxk: Run) -> None:
+    in_cache(place.hub, files, OTHER)
+    error = failed(mlxk("clone", f"{REPO}@v1.0", "--json"), "PullFailedError", 2, "pull_failed")
+    assert "org/model is in the cache, but not at this revision." in str(error["message"])
+
+
+def test_offline_by_choice_a_truncated_file_is_told_from_no_model(
+    files: Mapping[str, Content], place: Place, mlxk: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    blob = in_cache(place.hub, files, OTHER).blob(SHARD)
+    blob.write_bytes(files[SHARD].data[:-1])
+    error = failed(mlxk("clone", REPO, "--json"), "PullFailedError", 2, "pull_failed")
+    assert "HF_HUB_OFFLINE is set" in str(error["message"])
+    assert "org/model is in the cache, but incomplete or damaged." in str(error["message"])
+    assert error["hint"] == "unset HF_HUB_OFFLINE to allow the network"
+
+
+def test_why_the_hub_gives_no_answer_is_said(server: HubServer, mlxk: Run) -> None:
+    server.faults.add(Fault(f"/api/models/{REPO}/revision/main", Trouble.NOT_JSON, times=9))
+    error = failed(mlxk("clone", REPO, "--json"), "PullFailedError", 2, "pull_failed")
+    assert error["message"] == (
+        "The answer about 'org/model' is none that a Hub gives. org/model is not in the cache."
+    )
+    assert "login page" in str(error["hint"])
 
 
 def test_half_a_model_in_the_cache_is_downloaded_whole(
