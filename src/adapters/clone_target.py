@@ -75,7 +75,7 @@ class TargetDirectories:
         except FileNotFoundError:
             found = TargetState.ABSENT
         except NotADirectoryError:
-            return TargetState.FILE if os.path.lexists(target) else TargetState.NO_PARENT
+            return TargetState.FILE if os.path.lexists(target) else TargetState.BELOW_FILE
         except OSError:
             return TargetState.UNWRITABLE
         if not os.path.isdir(parent):  # noqa: PTH112

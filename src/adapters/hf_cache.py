@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mlxk.adapters.bounded_read import describe, read_bounded
 from mlxk.domain.errors import AmbiguousMatch, ErrorKind, MlxkError, ModelNotFound
-from mlxk.domain.model import Invalid, ModelRecord, Source
+from mlxk.domain.model import Absence, Invalid, ModelRecord, Source
 from mlxk.domain.naming import is_cache_directory, is_commit_prefix, name_of
 
 __all__ = ["HuggingFaceCache", "cache_root", "private_places"]
@@ -185,26 +185,33 @@ def _record_of(entry: os.DirEntry[str]) -> ModelRecord | None:
         return ModelRecord(name, path, Source.CACHE, revision=commit)
     try:
         snapshots = _snapshots(entry.path, tolerant=False)
-        problem = None if snapshots else _leftovers(entry)
+        absence = None if snapshots else _absence(entry)
     except OSError as error:
-        snapshots, problem = [], f"its directory cannot be read: {describe(error)}"
+        problem = f"its directory cannot be read: {describe(error)}"
+        return ModelRecord(name, entry.path, Source.CACHE, problem=problem)
     if snapshots:
         return _at(name, snapshots[0])
-    return ModelRecord(name, entry.path, Source.CACHE, problem=problem) if problem else None
+    if absence is None:
+        return None
+    return ModelRecord(name, entry.path, Source.CACHE, problem=_ABSENCES[absence], absence=absence)
 
 
-def _leftovers(entry: os.DirEntry[str]) -> str | None:
+_ABSENCES = {
+    Absence.SNAPSHOT: "no snapshot: its download was interrupted, or it was deleted in part",
+    Absence.LINK_TARGET: "its directory is a link that leads nowhere (a volume that is not mounted?)",
+}
+
+
+def _absence(entry: os.DirEntry[str]) -> Absence | None:
     """What is to be said of a repository without snapshots, if anything."""
     if entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110 - hot path
-        return "its directory is a link that leads nowhere (a volume that is not mounted?)"
+        return Absence.LINK_TARGET
     try:
         with os.scandir(f"{entry.path}/blobs") as blobs:
             count = sum(1 for _ in blobs)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if not count:
-        return None
-    return "no snapshot: its download was interrupted, or it was deleted in part"
+    return Absence.SNAPSHOT if count else None
 
 
 def _snapshots(repository: str, *, tolerant: bool = True) -> list[_Snapshot]:

@@ -107,7 +107,12 @@ class SnapshotReader:
 
 def _facts_without_snapshot(record: ModelRecord) -> SnapshotFacts:
     partial = _partial_blobs(record.path) if record.source is Source.CACHE else []
-    return SnapshotFacts(name=record.name, files=tuple(partial), unreadable=((".", record.problem or ""),))
+    return SnapshotFacts(
+        name=record.name,
+        files=tuple(partial),
+        unreadable=((".", record.problem or ""),),
+        absence=record.absence,
+    )
 
 
 def _name(record: ModelRecord, repository: str | None) -> str:

@@ -17,7 +17,7 @@ from mlxk.adapters.workspace_integrity import DiskIntegrity
 from mlxk.adapters.workspaces import WorkspaceHome
 from mlxk.app.catalog import Catalog
 from mlxk.app.inspection import Inspector
-from mlxk.app.settings import Settings
+from mlxk.app.settings import ServerSettings, Settings
 from mlxk.domain.errors import ErrorKind, MlxkError
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class Container(containers.DeclarativeContainer):
     receipts = providers.Singleton(Path.joinpath, remembered, "receipts")
 
     settings = providers.Singleton(Settings.from_environment, environ)
+    server_settings = providers.Singleton(ServerSettings.from_environment, environ)
     cache_directory = providers.Singleton(cache_root, environ)
     cache = providers.Singleton(HuggingFaceCache, cache_directory)
     integrity = providers.Singleton(DiskIntegrity)

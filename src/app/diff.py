@@ -99,7 +99,10 @@ class TensorDiff:
 
 @dataclass(frozen=True)
 class DiffResult:
-    """What differs between `first` and `second`; `same` when nothing does."""
+    """What differs between `first` and `second`; `same` when nothing does.
+
+    Names that would be equal end in `@` and the short commit.
+    """
 
     first: str
     second: str
@@ -139,8 +142,7 @@ class Diff:
         records = self._catalog.find(request.first), self._catalog.find(request.second)
         first, second = (self._side(record) for record in records)
         differing = self._differing(*records, undecided(first, second), progress)
-        names = [record.display_name or record.name for record in records]
-        return _result(names[0], names[1], compare(first, second, differing))
+        return _result(*_names(*records), compare(first, second, differing))
 
     def _side(self, record: ModelRecord) -> Side:
         facts = self._reader.facts(record)
@@ -187,6 +189,18 @@ class Diff:
             if verdict.outcome is Outcome.UNREADABLE and role_of(verdict.path) is FileRole.WEIGHTS:
                 raise _unreadable(record, verdict.path, verdict.problem)
         return verdicts
+
+
+def _names(first: ModelRecord, second: ModelRecord) -> tuple[str, str]:
+    """What the two are called; revisions of one model are told apart by their commits."""
+    one, other = (record.display_name or record.name for record in (first, second))
+    if one != other:
+        return one, other
+    return _at_commit(one, first.revision), _at_commit(other, second.revision)
+
+
+def _at_commit(name: str, commit: str | None) -> str:
+    return f"{name}@{commit[:12]}" if commit else name
 
 
 def _refuse_unreadable_weights(record: ModelRecord, facts: SnapshotFacts) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "DEFAULT_HOST",
     "DEFAULT_PORT",
     "LOG_LEVELS",
+    "ServerSettings",
     "Settings",
     "parse_log_level",
 ]
@@ -37,20 +38,12 @@ class Settings:
         max_tokens: default completion tokens (`MLXK_MAX_TOKENS`), or None for the model's context.
         log_level: one of `LOG_LEVELS` (`MLXK_LOG_LEVEL`), or None for the command's own.
         log_json: one JSON object per log line instead of text (`MLXK_LOG_JSON`).
-        host: where the server listens (`MLXK_HOST`).
-        port: on which port, 0 for a free one (`MLXK_PORT`).
-        api_key: what the server's clients must know (`MLXK_API_KEY`), or None.
-        model: what the server loads at once (`MLXK_MODEL`), or None.
     """
 
     workspace_home: Path | None = None
     max_tokens: int | None = None
     log_level: str | None = None
     log_json: bool = False
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
-    api_key: str | None = field(default=None, repr=False)
-    model: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -65,6 +58,33 @@ class Settings:
             max_tokens=_positive("MLXK_MAX_TOKENS", environ),
             log_level=parse_log_level("MLXK_LOG_LEVEL", environ.get("MLXK_LOG_LEVEL")),
             log_json=_switch("MLXK_LOG_JSON", environ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What the environment says to `serve` alone; no other command fails because of it.
+
+    Attributes:
+        host: where the server listens (`MLXK_HOST`).
+        port: on which port, 0 for a free one (`MLXK_PORT`).
+        api_key: what its clients must know (`MLXK_API_KEY`), or None.
+        model: what it loads at once (`MLXK_MODEL`), or None.
+    """
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    api_key: str | None = field(default=None, repr=False)
+    model: str | None = None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "ServerSettings":
+        """Read them.
+
+        Raises:
+            InvalidInput: the port is none; the message names it and the variable.
+        """
+        return cls(
             host=environ.get("MLXK_HOST") or DEFAULT_HOST,
             port=_port("MLXK_PORT", environ),
             api_key=environ.get("MLXK_API_KEY") or None,

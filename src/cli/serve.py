@@ -94,7 +94,8 @@ def command(
     invocation: Invocation = context.obj
     invocation.begin("serve", json=json, quiet=quiet, verbose=verbose)
     settings = invocation.container.settings()
-    keys = _keys(settings.api_key if api_key is None else api_key, api_key_file)
+    of_server = invocation.container.server_settings()
+    keys = _keys(of_server.api_key if api_key is None else api_key, api_key_file)
     invocation.configure_logs(
         replace(
             settings,
@@ -109,9 +110,9 @@ def command(
     from mlxk.cli.output.serve import print_served
 
     request = ServeRequest(
-        models=tuple(model or ([settings.model] if settings.model else [])),
-        host=host or settings.host,
-        port=settings.port if port is None else port,
+        models=tuple(model or ([of_server.model] if of_server.model else [])),
+        host=host or of_server.host,
+        port=of_server.port if port is None else port,
         api_keys=keys,
         insecure=insecure,
         allowed_hosts=tuple(allowed_host or ()),

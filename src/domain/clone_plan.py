@@ -59,6 +59,7 @@ class TargetState(Enum):
     NOT_EMPTY = "not empty"
     FILE = "not a directory"
     NO_PARENT = "in a directory that does not exist"
+    BELOW_FILE = "below something that is a file, not a directory"
     UNWRITABLE = "in a directory you cannot write to"
     IN_CACHE = "inside the model cache"
     IN_SOURCE = "inside what is to be cloned"
@@ -219,6 +220,7 @@ def _unusable_target(request: CloneRequest, seen: CloneObservation) -> Refused |
         return None
     hints = {
         TargetState.NO_PARENT: f"`mkdir -p {shlex.quote(posixpath.dirname(request.target))}` makes it",
+        TargetState.BELOW_FILE: "give a target in a directory, or move the file away",
         TargetState.UNWRITABLE: "check its permissions, or give another target",
     }
     return Refused(

@@ -17,7 +17,7 @@ from mlxk.domain.files import FileRole, is_weight_file, role_of
 from mlxk.domain.findings import Remedy
 from mlxk.domain.health import HealthReport
 from mlxk.domain.manifest import MANIFEST_NAME
-from mlxk.domain.model import Capability, ModelType, SnapshotFacts
+from mlxk.domain.model import ABSENT, Capability, Invalid, ModelType, SnapshotFacts
 from mlxk.domain.quantization import MODES, Packing, packing_method
 from mlxk.domain.sizes import human_size
 from mlxk.domain.staging import StagingState
@@ -152,6 +152,7 @@ def plan_convert(request: ConvertRequest, seen: ConvertObservation) -> ConvertPl
 
 _TARGET_HINTS = {
     TargetState.NO_PARENT: "make that directory first",
+    TargetState.BELOW_FILE: "give a target in a directory, or move the file away",
     TargetState.UNWRITABLE: "check its permissions, or give another target",
 }
 
@@ -241,7 +242,7 @@ def _plan_quantize(
 def _plan_dequantize(request: ConvertRequest, seen: ConvertObservation) -> ConvertPlan | Refused:
     packed = describe(seen.facts).quantization
     if packed is None:
-        return Refused(
+        return _no_config(request, seen) or Refused(
             ErrorKind.VALIDATION,
             f"Model '{request.source}' is not quantized.",
             f"run `mlxk show {request.source}` to see what it is",
@@ -271,6 +272,8 @@ def _engine(request: ConvertRequest, seen: ConvertObservation) -> Engine | Refus
             f"Model '{request.source}' has no safetensors weights, the only ones that can be converted.",
             "look for the same model with safetensors weights",
         )
+    if (unknown := _no_config(request, seen)) is not None:
+        return unknown
     if not all(file.readable for file in weight_files(seen.facts)):
         return Refused(
             ErrorKind.OPERATION,
@@ -296,6 +299,20 @@ def _engine(request: ConvertRequest, seen: ConvertObservation) -> Engine | Refus
             f"these are: {', '.join(VISION_CONVERTIBLE)}",
         )
     return _known(request, seen, Engine.VISION, seen.runtimes.vision)
+
+
+def _no_config(request: ConvertRequest, seen: ConvertObservation) -> Refused | None:
+    """Without a usable config.json nobody knows what the weights are, whatever package is asked."""
+    match seen.facts.document("config.json"):
+        case Invalid(reason):
+            problem = f"The config.json of '{request.source}' is invalid: {reason}."
+        case found if found is ABSENT:
+            problem = (
+                f"Model '{request.source}' has no config.json, and its weights mean nothing without one."
+            )
+        case _:
+            return None
+    return Refused(ErrorKind.OPERATION, problem, f"run `mlxk health {request.source}` to see what helps")
 
 
 def _has_tower(tensors: Mapping[str, TensorFact]) -> bool:

@@ -55,7 +55,9 @@ class Remedy(Enum):
     FETCH_AGAIN = "download the file again; in the cache: `mlxk health NAME --fix`, or `mlxk pull NAME`"
     REPAIR_INDEX = "rebuild the weight index from the shards' headers"
     FIX_FILE = "correct the file by hand, or download it again"
-    FIX_PERMISSIONS = "make the file readable for you"
+    FIX_PERMISSIONS = "make it readable for you"
+    PULL = "download the model: `mlxk pull NAME`"
+    RESTORE_LINK_TARGET = "mount the volume it is on, or delete the link"
     REPLACE_LINK = "replace the link by the file it leads to"
     REMOVE_LEFTOVER = "remove the leftover shards of the other set"
 

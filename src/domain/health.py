@@ -9,6 +9,7 @@ from mlxk.domain.findings import Code, Finding, Remedy, Severity
 from mlxk.domain.model import (
     ABSENT,
     WHOLE_MODEL,
+    Absence,
     Capability,
     FileFact,
     HeaderProblem,
@@ -84,7 +85,10 @@ def assess(facts: SnapshotFacts) -> HealthReport:
 
 def assess_verified(facts: SnapshotFacts, verdicts: Iterable[FileVerdict]) -> HealthReport:
     """Say whether they are whole, with the results of hashing every file against its digest."""
-    return _report(facts, [*_quick_findings(facts), *_verdict_findings(verdicts)])
+    quick = _quick_findings(facts)
+    known = {(finding.code, finding.file) for finding in quick}
+    hashed = _verdict_findings(verdicts)
+    return _report(facts, [*quick, *(found for found in hashed if (found.code, found.file) not in known)])
 
 
 _MISSING_FILES = frozenset(
@@ -114,6 +118,8 @@ def _report(facts: SnapshotFacts, findings: Iterable[Finding]) -> HealthReport:
 
 
 def _quick_findings(facts: SnapshotFacts) -> list[Finding]:
+    if (closed := _closed_model_finding(facts)) is not None:
+        return [closed]
     sees = _sees(facts)
     return [
         *_unreadable_findings(facts),
@@ -126,10 +132,23 @@ def _quick_findings(facts: SnapshotFacts) -> list[Finding]:
     ]
 
 
+_RESTORES = {Absence.SNAPSHOT: Remedy.PULL, Absence.LINK_TARGET: Remedy.RESTORE_LINK_TARGET}
+_NO_REASON = "the system gives no reason"
+
+
+def _closed_model_finding(facts: SnapshotFacts) -> Finding | None:
+    """What is wrong when nothing was looked at: then nobody knows which files are missing."""
+    reason = dict(facts.unreadable).get(WHOLE_MODEL)
+    if reason is None or not all(is_partial_download(file.path) for file in facts.files):
+        return None
+    remedy = _RESTORES[facts.absence] if facts.absence else Remedy.FIX_PERMISSIONS
+    return Finding(Code.UNREADABLE, WHOLE_MODEL, reason or _NO_REASON, remedy)
+
+
 def _unreadable_findings(facts: SnapshotFacts) -> Iterator[Finding]:
-    for path, reason in facts.unreadable:
-        reason = reason or "the system gives no reason"
-        message = reason if path == WHOLE_MODEL else f"{path} cannot be read: {reason}"
+    for path, reason in dict(facts.unreadable).items():  # a file may have been tried twice
+        why = reason or _NO_REASON
+        message = why if path == WHOLE_MODEL else f"{path} cannot be read: {why}"
         yield Finding(Code.UNREADABLE, path, message, Remedy.FIX_PERMISSIONS, _severity(path))
 
 
@@ -169,8 +188,9 @@ def _is_gguf_only(facts: SnapshotFacts) -> bool:
 
 def _content_findings(facts: SnapshotFacts) -> Iterator[Finding]:
     weights = {file.path for file in weight_files(facts)}
+    unread = {path for path, _ in facts.unreadable}
     for file in facts.files:
-        if not file.readable:
+        if not file.readable or file.path in unread:
             continue
         if is_partial_download(file.path):
             yield Finding(

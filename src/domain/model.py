@@ -12,6 +12,7 @@ from typing import TypeAlias
 __all__ = [
     "ABSENT",
     "WHOLE_MODEL",
+    "Absence",
     "AudioBackend",
     "Capability",
     "Cleanliness",
@@ -81,6 +82,13 @@ class Source(Enum):
     CACHE = "cache"
     WORKSPACE = "workspace"
     BUNDLED = "bundled"
+
+
+class Absence(Enum):
+    """What is missing where nothing of a model is there, rather than only closed to us."""
+
+    SNAPSHOT = "no snapshot"
+    LINK_TARGET = "what its directory links to"
 
 
 class LinkState(Enum):
@@ -191,6 +199,7 @@ class SnapshotFacts:
             `chat_template.jinja` or `chat_template.json`).
         card: the model card's front matter.
         unreadable: paths (directories or files) that could not be read, with the system's reason.
+        absence: what is missing when nothing could be scanned for the lack of it, else None.
     """
 
     name: str
@@ -199,6 +208,7 @@ class SnapshotFacts:
     chat_template: bool = False
     card: FrontMatter = FrontMatter()
     unreadable: tuple[tuple[str, str], ...] = ()
+    absence: Absence | None = None
 
     def document(self, path: str) -> Document:
         """The document at `path`: a mapping, `Invalid` or `ABSENT`."""
@@ -294,6 +304,7 @@ class ModelRecord:
         revision: the snapshot's commit (40 hex), None outside the cache.
         display_name: how the user asked for it, when that differs (a relative path stays relative).
         problem: why the model cannot be looked into (no snapshot, directory unreadable), else None.
+        absence: what is missing, where that is the problem.
     """
 
     name: str
@@ -303,3 +314,4 @@ class ModelRecord:
     display_name: str | None = None
     problem: str | None = None
     workspace: WorkspaceState | None = None
+    absence: Absence | None = None

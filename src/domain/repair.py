@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mlxk.domain.hub import HubFile, Missing, RepoInfo
-from mlxk.domain.model import ModelRecord, Source
+from mlxk.domain.model import Absence, ModelRecord, Source
 
 __all__ = ["damaged_files", "kept", "no_repair"]
 
@@ -41,6 +41,8 @@ def no_repair(record: ModelRecord) -> str | None:
             return "a workspace is yours to edit: clone it anew, or copy the file into it"
         case Source.BUNDLED:
             return "it ships with mlxk: install mlxk again"
+    if record.problem is not None and record.absence is not Absence.SNAPSHOT:
+        return record.problem
     if record.revision is None:
         name = record.name
         return f"it has no snapshot: `mlxk pull {name}` downloads it, `mlxk rm {name}` deletes it"

@@ -7,13 +7,13 @@ messages quote URLs, which for large files are signed. Messages here are made fr
 those texts, and errors of a download are raised without their cause.
 """
 
-import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlxk.adapters.bounded_read import describe
 from mlxk.domain.errors import ErrorKind, InvalidInput, MlxkError, ModelNotFound
 from mlxk.domain.naming import RepoId
+from mlxk.domain.system_errors import kind_of_system_error
 
 if TYPE_CHECKING:
     import httpx2
@@ -33,9 +33,6 @@ __all__ = [
 
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which the same request may succeed."""
-
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NO_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +159,13 @@ def as_mlxk_error(error: Exception, asked: Asked) -> MlxkError:
 
 def _disk_error(error: OSError, asked: Asked) -> MlxkError:
     """The error to show when the cache could not be read or written."""
-    if error.errno in _NO_SPACE:
+    kind = kind_of_system_error(error) or ErrorKind.OPERATION
+    if kind is ErrorKind.INSUFFICIENT_DISK:
         return MlxkError(
-            ErrorKind.INSUFFICIENT_DISK,
+            kind,
             f"The volume is full: {asked} could not be written to its end.",
             hint="free some space (`mlxk rm`) and repeat the command; it continues where it stopped",
         )
-    kind = ErrorKind.PERMISSION if error.errno in _NO_PERMISSION else ErrorKind.OPERATION
     where = f" {error.filename}" if isinstance(error.filename, str) else ""
     return MlxkError(
         kind,

@@ -21,11 +21,12 @@ from mlxk.adapters.tree_copy.sharing import NotShared
 from mlxk.domain.clone_steps import CopyMethod
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.ports import Progress
+from mlxk.domain.system_errors import kind_of_system_error
 
 __all__ = ["BlockSharing", "VolumeTreeCopier"]
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
+_LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _PERMISSIONS = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -75,7 +76,8 @@ class VolumeTreeCopier:
 
         Raises:
             MlxkError: (`INSUFFICIENT_DISK`) the disk is full; (`INVALID_TARGET`) the target exists, lies in
-                the source, or its parent does not exist; (`CLONE_FAILED`) anything else.
+                the source, or its parent does not exist; (`PERMISSION`) the file system refuses;
+                (`CLONE_FAILED`) anything else.
         """
         _require_free(source, target)
         try:
@@ -176,7 +178,9 @@ def _file(entry: os.DirEntry[str], path: str, links: _Links) -> _File:
         real = resolved
     try:
         status = os.stat(real)  # noqa: PTH116
-    except FileNotFoundError as error:
+    except OSError as error:
+        if error.errno not in _LEADS_NOWHERE:
+            raise
         raise _not_a_model_file(path, "is a link that leads nowhere") from error
     if not stat.S_ISREG(status.st_mode):
         raise _not_a_model_file(path, "is neither a file nor a directory, nor a link to a file")
@@ -285,15 +289,16 @@ def _not_a_model_file(path: str, problem: str) -> MlxkError:
 
 
 def _as_mlxk_error(error: OSError, source: Path, target: Path) -> MlxkError:
-    if error.errno in _FULL:
+    kind = kind_of_system_error(error) or ErrorKind.CLONE_FAILED
+    if kind is ErrorKind.INSUFFICIENT_DISK:
         return MlxkError(
-            ErrorKind.INSUFFICIENT_DISK,
+            kind,
             f"There is no space left for a copy at {target}.",
             hint="free some space, or give a target on another volume",
         )
     named = f" ({error.filename})" if error.filename else ""
     return MlxkError(
-        ErrorKind.CLONE_FAILED,
+        kind,
         f"{source} could not be copied to {target}: {describe(error)}{named}.",
         hint="check the permissions of both directories, and that the disk is not read-only",
     )

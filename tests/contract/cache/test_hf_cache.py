@@ -12,7 +12,10 @@ from huggingface_hub import scan_cache_dir
 from mlxk.adapters.hf_cache import HuggingFaceCache
 from mlxk.adapters.snapshot_facts import SnapshotReader
 from mlxk.domain.errors import AmbiguousMatch, ErrorKind, MlxkError, ModelNotFound
-from mlxk.domain.model import ModelRecord, Source
+from mlxk.domain.findings import Remedy
+from mlxk.domain.health import assess
+from mlxk.domain.model import Absence, ModelRecord, Source
+from mlxk.domain.repair import no_repair
 from tests.contract.cache.conftest import without_root_rights
 from tests.contract.damaged_models import CachedModel, healthy_model, healthy_sharded_model
 
@@ -170,7 +173,10 @@ def test_a_half_deleted_model_is_listed_with_its_problem(hub: Path, remains: str
     assert record.problem
     assert record.revision is None
     assert names(hub) == ["org/half", "org/whole"]
-    assert SnapshotReader().facts(record).unreadable == ((".", record.problem),)
+    facts = SnapshotReader().facts(record)
+    assert facts.unreadable == ((".", record.problem),)
+    assert facts.absence is Absence.SNAPSHOT
+    assert [finding.remedy for finding in assess(facts).findings] == [Remedy.PULL]
 
 
 def test_an_interrupted_first_download_shows_what_is_under_way(hub: Path) -> None:
@@ -186,9 +192,11 @@ def test_an_interrupted_first_download_shows_what_is_under_way(hub: Path) -> Non
 def test_a_model_on_a_volume_that_is_gone_says_so(hub: Path) -> None:
     (hub / "models--org--moved").symlink_to("/nowhere/models--org--moved")
 
-    problem = record_of(hub, "org/moved").problem
-    assert problem is not None
-    assert "leads nowhere" in problem
+    record = record_of(hub, "org/moved")
+    assert record.problem is not None
+    assert "leads nowhere" in record.problem
+    assert record.absence is Absence.LINK_TARGET
+    assert no_repair(record) == record.problem
 
 
 def test_a_model_moved_to_another_volume_and_linked_is_whole(hub: Path, tmp_path: Path) -> None:
@@ -230,6 +238,9 @@ def test_an_unreadable_directory_hides_no_other_model(shared_hub: Path, unreadab
     assert open_facts.unreadable == ()
     if unreadable != "refs":
         assert found["org/closed"].problem == "its directory cannot be read: Permission denied"
+        (finding,) = assess(SnapshotReader().facts(found["org/closed"])).findings
+        assert finding.remedy is Remedy.FIX_PERMISSIONS
+        assert no_repair(found["org/closed"]) == found["org/closed"].problem
 
 
 # The place itself

@@ -94,6 +94,15 @@ def test_revisions_of_one_model(place: Place, mlxk: Run) -> None:
     assert [entry["name"] for entry in found["tensors"]["removed"]] == ["b.weight"]
     assert found["weights"]["changed"] == ["model.safetensors"]
     assert model.commit == COMMIT
+    names = (f"org/one@{COMMIT[:12]}", f"org/one@{OTHER[:12]}")
+    assert (found["first"], found["second"]) == names
+    people = mlxk("diff", f"org/one@{COMMIT[:8]}", f"org/one@{OTHER}")
+    assert people.out.splitlines()[:2] == [f"--- {names[0]}", f"+++ {names[1]}"]
+
+
+def test_one_thing_twice_keeps_its_name_where_it_has_no_commit(place: Place, mlxk: Run) -> None:
+    found = mlxk("diff", "demo", "demo", "--json").data
+    assert (found["first"], found["second"], found["same"]) == ("demo", "demo", True)
 
 
 def test_a_manifest_knows_the_digests_of_what_was_not_touched(place: Place, mlxk: Run) -> None:

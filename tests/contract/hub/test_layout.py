@@ -323,5 +323,5 @@ def test_a_cache_that_cannot_be_written(fetcher: HubCacheFetcher, info: RepoInfo
     cache.write_text("a file where the cache should be")
     with pytest.raises(MlxkError) as caught:
         fetcher.fetch(info, info.files, Recorder())
-    assert caught.value.kind is ErrorKind.OPERATION
+    assert caught.value.kind is ErrorKind.PERMISSION
     assert str(cache) in caught.value.message

@@ -112,7 +112,14 @@ def test_a_tree_is_cloned_file_by_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "kind"), [(errno.ENOSPC, ErrorKind.INSUFFICIENT_DISK), (errno.EROFS, ErrorKind.CLONE_FAILED)]
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, ErrorKind.INSUFFICIENT_DISK),
+        (errno.EROFS, ErrorKind.PERMISSION),
+        (errno.EACCES, ErrorKind.PERMISSION),
+        (errno.EIO, ErrorKind.PERMISSION),
+        (errno.ENOENT, ErrorKind.CLONE_FAILED),
+    ],
 )
 def test_a_clone_that_fails_leaves_nothing(tmp_path: Path, number: int, kind: ErrorKind) -> None:
     snapshot = make_snapshot(tmp_path)

@@ -207,8 +207,8 @@ def test_what_has_no_content_is_refused(bench: Bench, snapshot: Path) -> None:
 
 def test_a_source_that_is_none_is_refused(bench: Bench) -> None:
     (bench.place / "file").touch()
-    for source in (bench.place / "nowhere", bench.place / "file"):
-        assert refusal(bench, source, bench.place / "copy").kind is ErrorKind.CLONE_FAILED
+    for source, kind in (("nowhere", ErrorKind.CLONE_FAILED), ("file", ErrorKind.PERMISSION)):
+        assert refusal(bench, bench.place / source, bench.place / "copy").kind is kind
 
 
 # Real copy-on-write
@@ -279,7 +279,7 @@ def test_a_read_only_disk_is_said(tmp_path: Path) -> None:
     with memory_disk(tmp_path, size=200_000, options=",ro") as disk:
         with pytest.raises(MlxkError) as refused:
             VolumeTreeCopier([]).copy(snapshot, disk / "copy", progress=Recorder())
-        assert refused.value.kind is ErrorKind.CLONE_FAILED
+        assert refused.value.kind is ErrorKind.PERMISSION
         assert "Read-only file system" in refused.value.message
 
 
@@ -293,7 +293,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path_factory: pytest.TempPathFac
 
     with without_root_rights(), pytest.raises(MlxkError) as refused:
         VolumeTreeCopier([]).copy(place / "source", place / "copy", progress=Recorder())
-    assert refused.value.kind is ErrorKind.CLONE_FAILED
+    assert refused.value.kind is ErrorKind.PERMISSION
     assert "Permission denied" in refused.value.message
     assert names(place) == {"source"}
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mlxk.app.settings import LOG_LEVELS, Settings
+from mlxk.app.settings import DEFAULT_PORT, LOG_LEVELS, ServerSettings, Settings
 from mlxk.domain.errors import InvalidInput
 
 VARIABLES = ("MLXK_WORKSPACE_HOME", "MLXK_MAX_TOKENS", "MLXK_LOG_LEVEL", "MLXK_LOG_JSON")
@@ -60,3 +60,23 @@ def test_an_absurdly_large_limit_is_a_limit_all_the_same() -> None:
     limit = Settings.from_environment({"MLXK_MAX_TOKENS": "9" * 5000}).max_tokens
     assert limit is not None
     assert limit > 10**15
+
+
+# The server's
+
+
+@pytest.mark.parametrize("name", ["MLXK_HOST", "MLXK_PORT", "MLXK_API_KEY", "MLXK_MODEL"])
+def test_an_empty_variable_of_the_server_counts_as_unset(name: str) -> None:
+    assert ServerSettings.from_environment({name: ""}) == ServerSettings(port=DEFAULT_PORT)
+
+
+def test_the_server_reads_its_own() -> None:
+    environ = {"MLXK_HOST": "::1", "MLXK_PORT": "0", "MLXK_API_KEY": "key", "MLXK_MODEL": "demo"}
+    assert ServerSettings.from_environment(environ) == ServerSettings("::1", 0, "key", "demo")
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "1.5", "655350", "８０"])
+def test_a_port_that_is_none_is_the_server_s_trouble_alone(text: str) -> None:
+    assert Settings.from_environment({"MLXK_PORT": text}) == Settings()
+    with pytest.raises(InvalidInput, match=f"MLXK_PORT .*{text}"):
+        ServerSettings.from_environment({"MLXK_PORT": text})

@@ -21,7 +21,7 @@ from mlxk.domain.errors import ErrorKind, InvalidInput
 from mlxk.domain.families import VISION_CONVERTIBLE
 from mlxk.domain.health import assess
 from mlxk.domain.manifest import Flaw, Operation, Origin, Refusal
-from mlxk.domain.model import FileFact, JsonObject, JsonValue, LinkState, SnapshotFacts
+from mlxk.domain.model import FileFact, Invalid, JsonObject, JsonValue, LinkState, SnapshotFacts
 from mlxk.domain.quantization import MODES, Packing, packing_of
 from mlxk.domain.staging import StagingState
 from mlxk.domain.tensors import TensorFact
@@ -376,3 +376,19 @@ def test_only_old_weights_stay_behind() -> None:
         "2_Dense/model.safetensors", "adapters.safetensors", "tokenizer_config.json", "README.md",
         "generation_config.json", "tokenizer.json",
     }  # fmt: skip
+
+
+# Without a config
+
+
+@pytest.mark.parametrize("work", [FOUR, Dequantize()])
+def test_without_a_config_it_is_the_config_that_is_missing(work: Work) -> None:
+    told = refused(work, seen(model(config=None)), check_health=False)
+    assert "has no config.json" in told.message
+    assert "mlxk health org/model" in told.hint
+    told = refused(work, seen(model(config=Invalid("it is empty"))), check_health=False)
+    assert "config.json of 'org/model' is invalid: it is empty" in told.message
+
+
+def test_an_index_needs_no_config() -> None:
+    assert planned(RepairIndex(), seen(model(config=None)), check_health=False).shards

@@ -7,6 +7,7 @@ import pytest
 from mlxk.domain.findings import Code, Remedy, Severity
 from mlxk.domain.health import assess, assess_verified
 from mlxk.domain.model import (
+    Absence,
     FileFact,
     HeaderProblem,
     Invalid,
@@ -262,6 +263,45 @@ class TestReasons:
         assert reason(SnapshotFacts("org/model", unreadable=((".", "No snapshot is there"),))).startswith(
             "No snapshot is there"
         )
+
+
+class TestNothingWasLookedAt:
+    PARTIAL = FileFact("blobs/0.incomplete", 4)
+
+    @pytest.mark.parametrize(
+        ("absence", "remedy"),
+        [
+            (None, Remedy.FIX_PERMISSIONS),
+            (Absence.SNAPSHOT, Remedy.PULL),
+            (Absence.LINK_TARGET, Remedy.RESTORE_LINK_TARGET),
+        ],
+    )
+    def test_only_that_is_said_with_what_helps(self, absence: Absence | None, remedy: Remedy) -> None:
+        for files in ((), (self.PARTIAL,)):
+            facts = SnapshotFacts("org/model", files, unreadable=((".", "closed"),), absence=absence)
+            (finding,) = assess(facts).findings
+            assert (finding.code, finding.file) == (Code.UNREADABLE, ".")
+            assert (finding.message, finding.remedy) == ("closed", remedy)
+            assert assess_verified(facts, []) == assess(facts)
+
+    def test_what_was_listed_is_judged_even_if_the_rest_was_not(self) -> None:
+        facts = model(config=None, unreadable=((".", "more than 20000 files"),))
+        assert codes(facts) == [Code.UNREADABLE, Code.CONFIG_MISSING]
+
+
+class TestUnreadableFiles:
+    def test_nothing_else_is_said_of_a_file_and_it_only_once(self) -> None:
+        name, denied = "model.safetensors", "Permission denied"
+        closed = FileFact(name, 500, header=HeaderProblem(denied))
+        facts = model("org/model", closed, unreadable=((name, denied), (name, denied)))
+        verdicts = [FileVerdict(name, Outcome.UNREADABLE, problem=denied)]
+        for report in (assess(facts), assess_verified(facts, verdicts)):
+            (finding,) = report.findings
+            assert (finding.code, finding.file, finding.remedy) == (
+                Code.UNREADABLE,
+                name,
+                Remedy.FIX_PERMISSIONS,
+            )
 
 
 class TestPrecedence:

@@ -255,11 +255,15 @@ def test_an_empty_endpoint_counts_as_unset(process: Run) -> None:
     assert "HF_HUB_OFFLINE is set" in done.err
 
 
-def test_a_cache_that_cannot_be_made(on_hub: Repository, mlxk: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", "/dev/null/hub")
-    done = mlxk("pull", NAME, "--json")
-    assert done.code in (1, 3)
-    assert "/dev/null" in done.error["message"]
+@pytest.mark.parametrize("cache", ["/dev/null/hub", "/etc/passwd"])
+def test_a_cache_that_cannot_be_made(
+    on_hub: Repository, mlxk: Run, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", cache)
+    for command in (["pull", NAME], ["list"]):
+        done = mlxk(*command, "--json")
+        assert (done.code, done.error["type"]) == (3, "PermissionError")
+        assert cache in done.error["message"]
 
 
 def test_a_home_that_is_a_file(
