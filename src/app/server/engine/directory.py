@@ -157,7 +157,8 @@ class ModelDirectory:
         model = known.inspected
         refuse_unfit(model, self._host.runtimes(), known.name)
         refuse_too_large(model, self._host.memory(), known.name)
-        return PooledModel(known.key, known.name, Path(model.record.path), model.facts.size)
+        shown = known.served(loaded=False)
+        return PooledModel(known.key, known.name, Path(model.record.path), model.facts.size, shown)
 
     async def _remembered(self, key: str | None, look: Callable[[], _Result]) -> _Result:
         now = self._clock()

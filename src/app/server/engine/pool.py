@@ -12,6 +12,7 @@ import structlog
 from mlxk.app.server.engine.changes import Changes
 from mlxk.app.server.engine.runtime_life import RuntimeLife
 from mlxk.app.server.engine.runtime_thread import RuntimeThread
+from mlxk.app.server.work import ServedModel
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.keep_alive import KeepAlive
 from mlxk.domain.pool import (
@@ -38,12 +39,19 @@ log = structlog.get_logger("mlxk.engine")
 
 @dataclass(frozen=True, slots=True)
 class PooledModel:
-    """A model that can be loaded: bytes of its weights, and where it lies."""
+    """A model that can be loaded.
+
+    Attributes:
+        path: where it lies.
+        nbytes: of its weights.
+        shown: as clients saw it then, which is all there is to show once its folder is gone.
+    """
 
     key: ModelKey
     name: str
     path: Path
     nbytes: int
+    shown: ServedModel
 
 
 @dataclass(eq=False, slots=True)
@@ -161,6 +169,10 @@ class WarmPool:
     def find(self, key: ModelKey) -> Entry | None:
         """A model that is warm or being loaded."""
         return self._entries.get(key)
+
+    def named(self, name: str) -> PooledModel | None:
+        """A model that is warm or being loaded, by its full name."""
+        return next((entry.model for entry in self.entries if entry.model.name == name), None)
 
     def is_ready(self, key: ModelKey) -> bool:
         """Whether a model is warm."""
