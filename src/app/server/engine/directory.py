@@ -113,6 +113,14 @@ class ModelDirectory:
         """Every healthy model that can run here: the introduced ones first, then by name."""
         return await self._remembered(None, self._list)
 
+    async def refuse_unlisted(self, known: KnownModel) -> None:
+        """See that `all` would list a model.
+
+        Raises:
+            MlxkError: (`OPERATION`) it is damaged; (`NOT_IMPLEMENTED`) it cannot answer text here.
+        """
+        await asyncio.to_thread(self._refuse_unlisted, known)
+
     async def loadable(self, known: KnownModel) -> PooledModel:
         """The model as the pool loads it.
 
@@ -140,6 +148,10 @@ class ModelDirectory:
         records = self._introduced | {name: records[name] for name in sorted(records)} | self._introduced
         found = [self._look_into(record) for record in records.values()]
         return [known for known in found if self._can_run(known.inspected)]
+
+    def _refuse_unlisted(self, known: KnownModel) -> None:
+        if not self._can_run(known.inspected):
+            refuse_unfit(known.inspected, self._host.runtimes(), known.name)
 
     def _can_run(self, model: InspectedModel) -> bool:
         if not model.health.healthy:

@@ -116,7 +116,10 @@ class TextService:
 
     async def model(self, name: str) -> ServedModel:
         """One of them; see `Service.model`."""
-        return self._served(await self._directory.find(name))
+        known = await self._directory.find(name)
+        if self._pool.find(known.key) is None:  # in memory it answers, whatever became of its files
+            await self._directory.refuse_unlisted(known)
+        return self._served(known)
 
     async def preload(self, text: str, keep_alive: KeepAlive | None = None) -> ServedModel:
         """Warm a model that whoever runs the server named, by name or path, and list it first.
