@@ -25,7 +25,7 @@ from mlxk.domain.pool import (
     expired,
     make_room,
 )
-from mlxk.domain.ports import BatchingTextRuntime
+from mlxk.domain.ports import BatchingTextModel, BatchingTextRuntime
 
 __all__ = ["Entry", "PooledModel", "WarmPool"]
 
@@ -324,7 +324,7 @@ class WarmPool:
     def _start(self, model: PooledModel) -> Entry:
         runtime = RuntimeThread(
             model.name,
-            lambda: self._runtime.load(model.path),
+            lambda: self._load_by_name(model),
             self._clock,
             lambda: self._heard(entry),
         )
@@ -334,6 +334,12 @@ class WarmPool:
         runtime.start()
         self._entries[model.key] = entry
         return entry
+
+    def _load_by_name(self, model: PooledModel) -> BatchingTextModel:
+        try:
+            return self._runtime.load(model.path)
+        except MlxkError as error:
+            raise _naming(model, error) from error
 
     async def _pinned(self, entry: Entry, keep_alive: KeepAlive | None) -> Entry:
         entry.keep_alive = keep_alive or entry.keep_alive
@@ -395,6 +401,17 @@ def _never_fits(model: PooledModel, budget: int) -> MlxkError:
         ErrorKind.INSUFFICIENT_MEMORY,
         f"Model '{model.name}' has {model.nbytes:,} bytes of weights; the server may use {budget:,}.",
         hint="use a smaller model, or give the server a larger memory budget",
+    )
+
+
+def _naming(model: PooledModel, error: MlxkError) -> MlxkError:
+    """The error of a load with the name that clients know, where the runtime has a path they do not."""
+    path = str(model.path)
+    return MlxkError(
+        error.kind,
+        error.message.replace(path, model.name),
+        hint=error.hint and error.hint.replace(path, model.name),
+        retry_after=error.retry_after,
     )
 
 
