@@ -159,3 +159,19 @@ def test_a_model_that_does_not_load_is_called_by_its_name_and_not_by_its_path(
             assert str(path) not in f"{caught.value.message} {caught.value.hint}"
 
     asyncio.run(run())
+
+
+def test_a_preloaded_model_whose_link_is_gone_is_unloaded(
+    models: Callable[[str], Path], tmp_path: Path
+) -> None:
+    link = tmp_path / "mine"
+    link.symlink_to(models("llama"))
+
+    async def run() -> None:
+        async with serving(tmp_path) as service:
+            await service.preload(str(link))
+            link.unlink()
+            assert not (await service.unload("mine")).loaded
+            assert not service.state().models
+
+    asyncio.run(run())

@@ -144,7 +144,7 @@ class TextService:
             if warm is None:
                 raise
             return await self._unload_gone(warm)
-        if warm is not None and known.name != name:
+        if warm is not None and (known.name != name or self._pool.find(known.key) is None):
             return await self._unload_gone(warm)
         await self._pool.unload(known.key)
         return self._served(known)
@@ -250,7 +250,7 @@ class TextService:
         return self._served(known)
 
     async def _unload_gone(self, model: PooledModel) -> ServedModel:
-        """Drop a model that is no longer on the disk, and whose name may fit others there by now."""
+        """Drop a model that is no longer on the disk, where its name may mean something else by now."""
         await self._pool.unload(model.key)
         return model.shown
 
