@@ -46,6 +46,10 @@ class MemoryModelStore:
         self._repositories = {repository.name: repository for repository in repositories}
         self._unreadable = unreadable
 
+    def remove(self, name: str) -> None:
+        """Delete a repository, as a person may at any time."""
+        del self._repositories[name]
+
     def records(self) -> Sequence[ModelRecord]:
         if self._unreadable:
             raise MlxkError(

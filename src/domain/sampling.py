@@ -8,6 +8,9 @@ from mlxk.domain.errors import InvalidInput
 __all__ = ["Sampling"]
 
 MAX_TEMPERATURE = 5.0
+MIN_REPETITION_PENALTY = 0.01
+"""Logits are divided by it; by much less, and they overflow."""
+
 MAX_REPETITION_PENALTY = 10.0
 MAX_TOP_K = 1_000_000
 MAX_SEED = 2**64 - 1
@@ -27,7 +30,7 @@ class Sampling:
         top_p: keep the smallest set of tokens with this probability mass; (0, 1].
         top_k: keep this many tokens; 0 keeps all.
         min_p: drop tokens under this fraction of the best one's probability; [0, 1].
-        repetition_penalty: divide the logits of recent tokens; 1 is none, (0, 10].
+        repetition_penalty: divide the logits of recent tokens; 1 is none, [0.01, 10].
         seed: same seed, same model, same request: same answer. None draws one.
         presence_penalty: subtracted from the logit of every token already generated; [-2, 2].
         frequency_penalty: the same, once for each time it was generated; [-2, 2].
@@ -52,7 +55,9 @@ class Sampling:
         _check_range("top-p", self.top_p, 0, 1, low_open=True)
         _check_range("top-k", self.top_k, 0, MAX_TOP_K)
         _check_range("min-p", self.min_p, 0, 1)
-        _check_range("repetition-penalty", self.repetition_penalty, 0, MAX_REPETITION_PENALTY, low_open=True)
+        _check_range(
+            "repetition-penalty", self.repetition_penalty, MIN_REPETITION_PENALTY, MAX_REPETITION_PENALTY
+        )
         if self.seed is not None:
             _check_range("seed", self.seed, 0, MAX_SEED)
         _check_range("presence-penalty", self.presence_penalty, -MAX_PENALTY, MAX_PENALTY)

@@ -67,11 +67,10 @@ class Constraints:
     def of(self, request: GenerationRequest, prompt: RenderedPrompt) -> tuple[Grammar, Channels] | None:
         """The grammar of a request's answer and how to divide it; None when the answer is free.
 
-        With a response format and tools, the answer is JSON of the format or tool calls. A forced call has
-        no text, so the request's stop texts have nothing to end.
+        With a response format and tools, the answer is JSON of the format or tool calls.
 
         Raises:
-            InvalidInput: a schema cannot be used, or stop texts would cut the JSON.
+            InvalidInput: a schema cannot be used, or stop texts would cut the JSON or the call.
             MlxkError: (`NOT_IMPLEMENTED`) this model's answers or calls are not written in a form that
                 can be held to a schema; (`DEPENDENCY_MISSING`) llguidance is not installed.
         """
@@ -79,10 +78,12 @@ class Constraints:
         if request.response_format is None and not forced:
             return None
         self._check_form(request, has_calls=bool(prompt.tools))
-        if request.stop and not forced:
+        if request.stop:
+            held = "a forced tool call" if forced else "a JSON answer"
+            way = "let the model choose its tools" if forced else "leave out the response format"
             raise InvalidInput(
-                "Stop texts could cut a JSON answer, so the two cannot be combined.",
-                hint="leave out stop, or the response format",
+                f"Stop texts could cut {held}, so the two cannot be combined.",
+                hint=f"leave out stop, or {way}",
                 param="stop",
             )
         calls = self._calls(request) if prompt.tools else None

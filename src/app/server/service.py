@@ -47,10 +47,10 @@ class Service(Protocol):
         """Healthy and runnable models: preloaded ones first, then by name."""
 
     async def model(self, name: str) -> ServedModel:
-        """One of them.
+        """One of them, or one that is loaded.
 
         Raises:
-            MlxkError: (`MODEL_NOT_FOUND`, `AMBIGUOUS_MATCH`) as `answer`.
+            MlxkError: (`MODEL_NOT_FOUND`, `AMBIGUOUS_MATCH`, `NOT_IMPLEMENTED`, `OPERATION`) as `answer`.
         """
 
     async def load(self, name: str, keep_alive: KeepAlive | None = None) -> ServedModel:

@@ -6,6 +6,7 @@ import mlx.core as mx
 import pytest
 
 from mlxk.domain.generation import LogprobDelta, Sampling, TextDelta, collect
+from mlxk.domain.sampling import MAX_REPETITION_PENALTY, MIN_REPETITION_PENALTY
 from tests.contract.runtimes.asking import TOOLS, ask, chat, raw, run_all, submit
 from tests.contract.runtimes.conftest import FAMILIES, Load
 
@@ -91,3 +92,12 @@ def test_they_are_after_biases_and_before_temperature(load: Load) -> None:
         ask(engine, raw("one", max_tokens=1, sampling=sampling, top_logprobs=5)) for sampling in (cold, hot)
     ]
     assert first[0].logprobs[0].top == first[1].logprobs[0].top
+
+
+@pytest.mark.parametrize("penalty", [MIN_REPETITION_PENALTY, MAX_REPETITION_PENALTY])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_penalty_in_range_makes_them_overflow(load: Load, family: str, penalty: float) -> None:
+    sampling = Sampling(temperature=1.0, repetition_penalty=penalty, seed=1)
+    answer = ask(load(family), raw("one two three", max_tokens=6, sampling=sampling, top_logprobs=3))
+    assert answer.logprobs
+    assert all(math.isfinite(delta.token.logprob) for delta in answer.logprobs)

@@ -114,11 +114,12 @@ def test_a_named_tool_is_called_where_the_model_would_call_another(load: Load) -
     assert {call.name for call in answer.tool_calls} <= {"get_time"}
 
 
-def test_stop_texts_do_not_cut_a_forced_call(load: Load) -> None:
-    request = chat(
-        "Weather in Paris?", tools=TOOLS, tool_choice=ToolChoice.REQUIRED, stop=("Paris", '"'), max_tokens=300
-    )
-    assert json.loads(ask(load("overfitted"), request).tool_calls[0].arguments) == {"city": "Paris"}
+@pytest.mark.parametrize("choice", [ToolChoice.REQUIRED, NamedTool("get_weather")], ids=str)
+def test_stop_texts_and_a_forced_call_do_not_go_together(load: Load, choice: ToolChoice | NamedTool) -> None:
+    request = chat("Weather in Paris?", tools=TOOLS, tool_choice=choice, stop=("Paris",))
+    with pytest.raises(InvalidInput, match="forced tool call") as caught:
+        ask(load("overfitted"), request)
+    assert caught.value.param == "stop"
 
 
 def test_one_call_when_they_may_not_be_parallel(load: Load) -> None:

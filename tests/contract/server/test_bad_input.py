@@ -76,6 +76,7 @@ def _nested(depth: int) -> object:
         ({"temperature": float("nan")}, "temperature"),
         ({"temperature": float("-inf")}, "temperature"),
         ({"top_p": 0}, "top_p"),
+        ({"repetition_penalty": 1e-40}, "repetition_penalty"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**64}, "seed"),
         ({"stop": [str(number) for number in range(1000)]}, "stop"),

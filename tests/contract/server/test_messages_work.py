@@ -183,6 +183,18 @@ def test_counting_needs_no_limit_and_gives_the_same_prompt() -> None:
         ({"top_k": -1}, "top_k"),
         ({"stop_sequences": [""]}, "stop_sequences[0]"),
         ({"stop_sequences": ["x"] * 1000}, "stop_sequences"),
+        ({"stop_sequences": ["x"], "tools": [WEATHER], "tool_choice": {"type": "any"}}, "stop_sequences"),
+        (
+            {"stop_sequences": ["x"], "tools": [WEATHER], "tool_choice": {"type": "tool", "name": "weather"}},
+            "stop_sequences",
+        ),
+        (
+            {
+                "stop_sequences": ["x"],
+                "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+            },
+            "stop_sequences",
+        ),
         ({"container": "c"}, "container"),
         ({"speed": "fast"}, "speed"),
         ({"output_config": {"effort": "none"}}, "output_config.effort"),

@@ -1,7 +1,9 @@
 """The service over tiny real models on real MLX."""
 
 import asyncio
+import json
 import random
+import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -136,5 +138,40 @@ def test_a_prompt_over_the_context_is_refused_and_the_next_request_works(
             assert caught.value.kind is ErrorKind.VALIDATION
             answer = await ask(service, name, chat("Count."))
             assert answer.text == "one two three four five six seven eight nine ten"
+
+    asyncio.run(run())
+
+
+def test_a_model_that_does_not_load_is_called_by_its_name_and_not_by_its_path(
+    models: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(models("llama"), tmp_path / "mine"))
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | {"hidden_size": 2 * config["hidden_size"]}))
+
+    async def run() -> None:
+        async with serving(tmp_path) as service:
+            with pytest.raises(MlxkError, match=r"^Model 'mine' cannot be loaded") as caught:
+                await service.preload(str(path))
+            assert caught.value.kind is ErrorKind.OPERATION
+            assert caught.value.hint
+            assert "mlxk health mine " in caught.value.hint
+            assert str(path) not in f"{caught.value.message} {caught.value.hint}"
+
+    asyncio.run(run())
+
+
+def test_a_preloaded_model_whose_link_is_gone_is_unloaded(
+    models: Callable[[str], Path], tmp_path: Path
+) -> None:
+    link = tmp_path / "mine"
+    link.symlink_to(models("llama"))
+
+    async def run() -> None:
+        async with serving(tmp_path) as service:
+            await service.preload(str(link))
+            link.unlink()
+            assert not (await service.unload("mine")).loaded
+            assert not service.state().models
 
     asyncio.run(run())

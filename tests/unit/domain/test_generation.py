@@ -45,7 +45,7 @@ def test_the_defaults_of_run() -> None:
         ("top_p", [1e-9, 0.5, 1]),
         ("top_k", [0, 1, 1_000_000]),
         ("min_p", [0, 0.5, 1]),
-        ("repetition_penalty", [1e-9, 1, 10]),
+        ("repetition_penalty", [0.01, 1, 10]),
         ("seed", [None, 0, 2**64 - 1]),
     ],
 )
@@ -65,7 +65,7 @@ HUGE = 10**400
         ("top_p", [0, -1, 1.01], "more than 0 and at most 1"),
         ("top_k", [-1, 1_000_001], "between 0 and 1,000,000"),
         ("min_p", [-0.1, 1.1], "between 0 and 1"),
-        ("repetition_penalty", [0, -1, 10.1], "more than 0 and at most 10"),
+        ("repetition_penalty", [0, -1, 1e-40, 0.0099, 10.1], "between 0.01 and 10"),
         ("seed", [-1, 2**64, HUGE], "between 0 and 18,446,744,073,709,551,615"),
     ],
 )

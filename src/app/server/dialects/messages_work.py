@@ -14,6 +14,7 @@ from mlxk.app.server.dialects.messages_body import (
     NamedToolUse,
     NoToolUse,
     PromptFields,
+    SchemaFormat,
     TextBlock,
     ToolResultBlock,
     ToolUseBlock,
@@ -52,6 +53,8 @@ def messages_work(body: MessagesBody) -> Work:
     tools, tool_choice = _tools(body)
     thinking, template_settings = _thinking(body)
     output = body.output_config.format if body.output_config else None
+    if body.stop_sequences:
+        _check_uncut(tool_choice, output)
     request = GenerationRequest(
         prompt=_prompt(body),
         sampling=sampling_with(
@@ -165,6 +168,18 @@ def _tools(body: PromptFields) -> tuple[tuple[ToolDefinition, ...], ToolChoice |
     choice = _tool_choice(body)
     check_tools(tools, choice)
     return tools, choice
+
+
+def _check_uncut(choice: ToolChoice | NamedTool, output: SchemaFormat | None) -> None:
+    """As the runtime would of stop texts, by the name that they have here."""
+    forced = choice not in (ToolChoice.AUTO, ToolChoice.NONE)
+    if forced or output:
+        held = "a forced tool call" if forced else "a JSON answer"
+        raise InvalidInput(
+            f"Stop sequences could cut {held}, so the two cannot be combined.",
+            hint=f"leave out stop_sequences, or {'use the tool choice auto' if forced else 'the format'}",
+            param="stop_sequences",
+        )
 
 
 def _tool_choice(body: PromptFields) -> ToolChoice | NamedTool:

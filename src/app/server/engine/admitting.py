@@ -100,7 +100,8 @@ class Admissions:
         if heard:
             entry, youngest = max(heard, key=lambda pair: pair[1].number)
             log.warning("generation_shed", model=entry.model.name, running_bytes=use.running)
-            youngest.stream.fail(_outgrown())
+            alone = len(running) == 1 and use.busy <= entry.model.nbytes
+            youngest.stream.fail(_outgrown_alone() if alone else _outgrown())
             entry.runtime.cancel(youngest)
 
     def _admit(self, waiting: _Waiting) -> bool:
@@ -175,8 +176,19 @@ def _no_memory(name: str) -> MlxkError:
 
 
 def _outgrown() -> MlxkError:
+    """It gave way to others: the same request may have the room when they are done."""
+    return MlxkError(
+        ErrorKind.MODELS_BUSY,
+        "This answer was ended because the answers in progress outgrew the server's memory.",
+        hint="try again later, ask for fewer tokens, or for less at once",
+        retry_after=_RETRY_AFTER,
+    )
+
+
+def _outgrown_alone() -> MlxkError:
+    """Nothing else was in its way, so that it would end the same again."""
     return MlxkError(
         ErrorKind.INSUFFICIENT_MEMORY,
-        "This answer was ended because the answers in progress outgrew the server's memory.",
-        hint="ask for fewer tokens, or for less at once",
+        "This answer was ended because it outgrew the server's memory.",
+        hint="use a lower max_tokens, a shorter prompt or a smaller model",
     )

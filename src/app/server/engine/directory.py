@@ -113,6 +113,14 @@ class ModelDirectory:
         """Every healthy model that can run here: the introduced ones first, then by name."""
         return await self._remembered(None, self._list)
 
+    async def refuse_unlisted(self, known: KnownModel) -> None:
+        """See that `all` would list a model.
+
+        Raises:
+            MlxkError: (`OPERATION`) it is damaged; (`NOT_IMPLEMENTED`) it cannot answer text here.
+        """
+        await asyncio.to_thread(self._refuse_unlisted, known)
+
     async def loadable(self, known: KnownModel) -> PooledModel:
         """The model as the pool loads it.
 
@@ -141,6 +149,10 @@ class ModelDirectory:
         found = [self._look_into(record) for record in records.values()]
         return [known for known in found if self._can_run(known.inspected)]
 
+    def _refuse_unlisted(self, known: KnownModel) -> None:
+        if not self._can_run(known.inspected):
+            refuse_unfit(known.inspected, self._host.runtimes(), known.name)
+
     def _can_run(self, model: InspectedModel) -> bool:
         if not model.health.healthy:
             return False
@@ -157,7 +169,8 @@ class ModelDirectory:
         model = known.inspected
         refuse_unfit(model, self._host.runtimes(), known.name)
         refuse_too_large(model, self._host.memory(), known.name)
-        return PooledModel(known.key, known.name, Path(model.record.path), model.facts.size)
+        shown = known.served(loaded=False)
+        return PooledModel(known.key, known.name, Path(model.record.path), model.facts.size, shown)
 
     async def _remembered(self, key: str | None, look: Callable[[], _Result]) -> _Result:
         now = self._clock()

@@ -12,6 +12,7 @@ import structlog
 from mlxk.app.server.engine.changes import Changes
 from mlxk.app.server.engine.runtime_life import RuntimeLife
 from mlxk.app.server.engine.runtime_thread import RuntimeThread
+from mlxk.app.server.work import ServedModel
 from mlxk.domain.errors import ErrorKind, MlxkError
 from mlxk.domain.keep_alive import KeepAlive
 from mlxk.domain.pool import (
@@ -24,7 +25,7 @@ from mlxk.domain.pool import (
     expired,
     make_room,
 )
-from mlxk.domain.ports import BatchingTextRuntime
+from mlxk.domain.ports import BatchingTextModel, BatchingTextRuntime
 
 __all__ = ["Entry", "PooledModel", "WarmPool"]
 
@@ -38,12 +39,19 @@ log = structlog.get_logger("mlxk.engine")
 
 @dataclass(frozen=True, slots=True)
 class PooledModel:
-    """A model that can be loaded: bytes of its weights, and where it lies."""
+    """A model that can be loaded.
+
+    Attributes:
+        path: where it lies.
+        nbytes: of its weights.
+        shown: as clients saw it then, which is all there is to show once its folder is gone.
+    """
 
     key: ModelKey
     name: str
     path: Path
     nbytes: int
+    shown: ServedModel
 
 
 @dataclass(eq=False, slots=True)
@@ -161,6 +169,10 @@ class WarmPool:
     def find(self, key: ModelKey) -> Entry | None:
         """A model that is warm or being loaded."""
         return self._entries.get(key)
+
+    def named(self, name: str) -> PooledModel | None:
+        """A model that is warm or being loaded, by its full name."""
+        return next((entry.model for entry in self.entries if entry.model.name == name), None)
 
     def is_ready(self, key: ModelKey) -> bool:
         """Whether a model is warm."""
@@ -312,7 +324,7 @@ class WarmPool:
     def _start(self, model: PooledModel) -> Entry:
         runtime = RuntimeThread(
             model.name,
-            lambda: self._runtime.load(model.path),
+            lambda: self._load_by_name(model),
             self._clock,
             lambda: self._heard(entry),
         )
@@ -322,6 +334,12 @@ class WarmPool:
         runtime.start()
         self._entries[model.key] = entry
         return entry
+
+    def _load_by_name(self, model: PooledModel) -> BatchingTextModel:
+        try:
+            return self._runtime.load(model.path)
+        except MlxkError as error:
+            raise _naming(model, error) from error
 
     async def _pinned(self, entry: Entry, keep_alive: KeepAlive | None) -> Entry:
         entry.keep_alive = keep_alive or entry.keep_alive
@@ -383,6 +401,17 @@ def _never_fits(model: PooledModel, budget: int) -> MlxkError:
         ErrorKind.INSUFFICIENT_MEMORY,
         f"Model '{model.name}' has {model.nbytes:,} bytes of weights; the server may use {budget:,}.",
         hint="use a smaller model, or give the server a larger memory budget",
+    )
+
+
+def _naming(model: PooledModel, error: MlxkError) -> MlxkError:
+    """The error of a load with the name that clients know, where the runtime has a path they do not."""
+    path = str(model.path)
+    return MlxkError(
+        error.kind,
+        error.message.replace(path, model.name),
+        hint=error.hint and error.hint.replace(path, model.name),
+        retry_after=error.retry_after,
     )
 
 

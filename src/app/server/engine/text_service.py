@@ -21,7 +21,7 @@ from mlxk.app.server.engine.runtime_life import RuntimeLife
 from mlxk.app.server.engine.watchdog import Watchdog
 from mlxk.app.server.work import LoadedModelState, ServedModel, ServerState, Work
 from mlxk.domain.admission import check_queue, reserved_tokens
-from mlxk.domain.errors import ErrorKind, MlxkError
+from mlxk.domain.errors import AmbiguousMatch, ErrorKind, MlxkError, ModelNotFound
 from mlxk.domain.generation import GenerationRequest
 from mlxk.domain.keep_alive import FOREVER, KeepAlive
 from mlxk.domain.memory import pool_budget
@@ -116,7 +116,10 @@ class TextService:
 
     async def model(self, name: str) -> ServedModel:
         """One of them; see `Service.model`."""
-        return self._served(await self._directory.find(name))
+        known = await self._directory.find(name)
+        if self._pool.find(known.key) is None:  # in memory it answers, whatever became of its files
+            await self._directory.refuse_unlisted(known)
+        return self._served(known)
 
     async def preload(self, text: str, keep_alive: KeepAlive | None = None) -> ServedModel:
         """Warm a model that whoever runs the server named, by name or path, and list it first.
@@ -134,7 +137,15 @@ class TextService:
 
     async def unload(self, name: str) -> ServedModel:
         """Drop a model once it is idle; see `Service.unload`."""
-        known = await self._directory.find(name)
+        warm = self._pool.named(name)
+        try:
+            known = await self._directory.find(name)
+        except (AmbiguousMatch, ModelNotFound):
+            if warm is None:
+                raise
+            return await self._unload_gone(warm)
+        if warm is not None and (known.name != name or self._pool.find(known.key) is None):
+            return await self._unload_gone(warm)
         await self._pool.unload(known.key)
         return self._served(known)
 
@@ -237,6 +248,11 @@ class TextService:
             entry = await self._pool.acquire(await self._loadable(known), keep_alive, place.since)
             self._pool.release(entry)
         return self._served(known)
+
+    async def _unload_gone(self, model: PooledModel) -> ServedModel:
+        """Drop a model that is no longer on the disk, where its name may mean something else by now."""
+        await self._pool.unload(model.key)
+        return model.shown
 
     async def _loadable(self, known: KnownModel) -> PooledModel:
         """The model as the pool knows it, looked at again only where it is not in memory."""

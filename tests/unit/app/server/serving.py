@@ -52,6 +52,7 @@ class Rig:
     runtime: MemoryEngineRuntime
     faults: Faults
     clock: Clock
+    store: MemoryModelStore
     engines: list[tuple[str, MemoryEngine]] = field(default_factory=list)
 
     def loaded(self) -> list[str]:
@@ -96,7 +97,7 @@ async def rig(
         clock,
     )
     try:
-        yield Rig(service, runtime, faults, clock, runtime.loaded)
+        yield Rig(service, runtime, faults, clock, store, runtime.loaded)
     finally:
         faults.release.set()
         if faults.gate is not None:

@@ -190,6 +190,9 @@ def test_models_that_are_damaged_or_not_for_text_are_refused_by_name() -> None:
     async def refused(r: Rig, model: str) -> MlxkError:
         with pytest.raises(MlxkError, match=model) as caught:
             await ask(r.service, work(says("a"), model=model))
+        with pytest.raises(MlxkError) as shown:
+            await r.service.model(model)
+        assert shown.value.message == caught.value.message
         return caught.value
 
     async def run() -> None:

@@ -78,6 +78,22 @@ def test_the_youngest_generation_ends_when_the_running_ones_outgrow_the_budget()
             assert (await older)[0].finish.usage.completion_tokens == 4000
             with pytest.raises(MlxkError, match="outgrew") as caught:
                 await younger
+            assert caught.value.kind is ErrorKind.MODELS_BUSY
+            assert caught.value.retry_after
+
+    asyncio.run(run())
+
+
+def test_a_generation_that_outgrows_the_budget_with_nothing_beside_it_can_never_fit() -> None:
+    async def run() -> None:
+        async with rig(memory_budget=room(5000), max_tokens=8000, context_length=9000) as r:
+            r.faults.pause_at = 3000
+            alone = asyncio.create_task(ask(r.service, work(says("w " * 4000))))
+            await until(r.faults.paused.is_set)
+            r.service.check()
+            r.faults.resume.set()
+            with pytest.raises(MlxkError, match="outgrew") as caught:
+                await alone
             assert caught.value.kind is ErrorKind.INSUFFICIENT_MEMORY
 
     asyncio.run(run())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlxk.app.server.engine.limits import ServiceLimits
-from mlxk.domain.errors import ErrorKind, MlxkError
+from mlxk.domain.errors import ErrorKind, MlxkError, ModelNotFound
 from mlxk.domain.keep_alive import KeepAlive
 from tests.memory_engine import says
 from tests.unit.app.server.serving import WEIGHTS, ask, rig, until, work
@@ -282,6 +282,24 @@ def test_unloading_drops_an_idle_model_and_refuses_a_busy_one() -> None:
             assert caught.value.kind is ErrorKind.MODELS_BUSY
             r.faults.gate.set()
             await task
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("others", [[], ["org/a-big"], ["org/a-big", "org/a-small"]], ids=len)
+def test_a_model_whose_folder_is_gone_is_still_unloaded_by_its_name(others: list[str]) -> None:
+    async def run() -> None:
+        async with rig("org/a", *others, max_models=3) as r:
+            for name in ("org/a", *others):
+                await r.service.load(name)
+            r.store.remove("org/a")
+            r.pass_time(6)
+            dropped = await r.service.unload("org/a")
+            assert (dropped.id, dropped.loaded) == ("org/a", False)
+            assert r.warm() == others
+            if not others:
+                with pytest.raises(ModelNotFound):
+                    await r.service.unload("org/a")
 
     asyncio.run(run())
 

@@ -81,7 +81,7 @@ def model_routes(service: Service) -> APIRouter:
         return _card(await service.unload(model_id))
 
     # The last, as any path below fits it.
-    @router.get("/v1/models/{model_id:path}", responses=answers(400, 401, 403, 404))
+    @router.get("/v1/models/{model_id:path}", responses=answers(400, 401, 403, 404, 500, 501))
     async def show_model(model_id: str) -> ModelCard:
         """Show one model."""
         return _card(await service.model(model_id))
