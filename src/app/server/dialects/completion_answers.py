@@ -51,8 +51,9 @@ class CompletionRenderer(OpenAIStream):
         )
 
     def _choice(self, index: int, answer: Answer) -> dict[str, JsonValue]:
+        said = (delta.text for delta in answer.deltas if isinstance(delta, (TextDelta, ReasoningDelta)))
         return {
-            "text": self._echoes[index] + answer.reasoning + answer.text,
+            "text": self._echoes[index] + "".join(said),
             "index": index,
             "logprobs": self._tokens(index, answer.logprobs) if self._with_logprobs else None,
             "finish_reason": finish_reason(answer.finish),
