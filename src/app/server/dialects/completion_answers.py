@@ -28,13 +28,16 @@ class CompletionRenderer(OpenAIStream):
     """Renders one text completion; whatever a model writes after a raw prompt is text, reasoning too.
 
     Args:
+        choices: how many each prompt has.
         echoes: what each choice's text begins with; one for every choice.
         usage_in_stream: streams end with a chunk of token counts.
         with_logprobs: log-probabilities were asked for.
     """
 
-    def __init__(self, *, echoes: Sequence[str], usage_in_stream: bool, with_logprobs: bool) -> None:
-        super().__init__(usage_in_stream=usage_in_stream)
+    def __init__(
+        self, *, choices: int, echoes: Sequence[str], usage_in_stream: bool, with_logprobs: bool
+    ) -> None:
+        super().__init__(choices=choices, usage_in_stream=usage_in_stream)
         self._echoes = echoes
         self._with_logprobs = with_logprobs
         self._logprobs: dict[int, list[LogprobDelta]] = {}
@@ -46,7 +49,9 @@ class CompletionRenderer(OpenAIStream):
             {
                 **_identity(opening),
                 "choices": [self._choice(index, answer) for index, answer in enumerate(answers)],
-                "usage": usage_of(opening.prompt_tokens, [answer.finish.usage for answer in answers]),
+                "usage": usage_of(
+                    opening.prompt_tokens, [answer.finish.usage for answer in answers], self._choices
+                ),
             }
         )
 
@@ -72,7 +77,7 @@ class CompletionRenderer(OpenAIStream):
                 self._logprobs.setdefault(index, []).append(delta)
                 return b""
             case Finish():
-                self._usages.append(delta.usage)
+                self._usages[index] = delta.usage
                 return self._chunk(index, "", encode(finish_reason(delta)))
         return b""
 
