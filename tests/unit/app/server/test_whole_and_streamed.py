@@ -37,17 +37,17 @@ DATA = re.compile(r"^data: (\{.*)$", re.MULTILINE)
 Batches: TypeAlias = Sequence[Sequence[Delta]]
 
 
-def _token(text: str) -> LogprobDelta:
-    said = TokenLogprob(text, text.encode(), -0.5)
+def _token(raw: bytes) -> LogprobDelta:
+    said = TokenLogprob(raw.decode("utf-8", "replace"), raw, -0.5)
     return LogprobDelta(said, (said, TokenLogprob("no", b"no", -2.0)))
 
 
-PIECES = st.text("ab\n", min_size=1, max_size=3)
+PIECES = st.text("aé\n", min_size=1, max_size=3)
 ROWS: st.SearchStrategy[list[Delta]] = st.lists(
     st.one_of(
         PIECES.map(TextDelta),
         PIECES.map(ReasoningDelta),
-        PIECES.map(_token),
+        st.one_of(PIECES.map(str.encode), st.binary(max_size=2)).map(_token),
         st.builds(ToolCallDelta, st.just(0), st.builds(ToolCall, PIECES, PIECES, st.just('{"a":1}'))),
     ),
     max_size=12,
