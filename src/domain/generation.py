@@ -3,9 +3,10 @@
 The same values serve the command line and the server, so streamed and whole answers cannot differ.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import groupby
 from typing import TypeAlias
 
 from mlxk.domain.errors import InvalidInput
@@ -34,6 +35,7 @@ __all__ = [
     "ToolDefinition",
     "Usage",
     "collect",
+    "joined",
 ]
 
 MAX_STOPS = 64
@@ -259,27 +261,62 @@ Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | LogprobDelta | F
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole generation, collected from its deltas."""
+    """A whole generation.
 
-    text: str
-    reasoning: str
-    tool_calls: tuple[ToolCall, ...]
-    finish: Finish
-    logprobs: tuple[LogprobDelta, ...] = ()
+    Attributes:
+        deltas: in the order they came, so that what is rendered whole is what a stream would have told.
+
+    Raises:
+        ValueError: the last delta is not a `Finish`.
+    """
+
+    deltas: tuple[Delta, ...]
+
+    def __post_init__(self) -> None:
+        if not self.deltas or not isinstance(self.deltas[-1], Finish):
+            raise ValueError("a generation ends with a Finish")
+
+    @property
+    def text(self) -> str:
+        """The answer without its reasoning and calls."""
+        return "".join(delta.text for delta in self.deltas if isinstance(delta, TextDelta))
+
+    @property
+    def reasoning(self) -> str:
+        """All that the model reasoned."""
+        return "".join(delta.text for delta in self.deltas if isinstance(delta, ReasoningDelta))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The functions it wants called."""
+        return tuple(delta.call for delta in self.deltas if isinstance(delta, ToolCallDelta))
+
+    @property
+    def logprobs(self) -> tuple[LogprobDelta, ...]:
+        """The log-probabilities of its tokens, if they were asked for."""
+        return tuple(delta for delta in self.deltas if isinstance(delta, LogprobDelta))
+
+    @property
+    def finish(self) -> Finish:
+        """How it ended."""
+        last = self.deltas[-1]
+        assert isinstance(last, Finish), "there is no answer without it"
+        return last
 
 
-def collect(deltas: Sequence[Delta]) -> Answer:
+def collect(deltas: Iterable[Delta]) -> Answer:
     """Join deltas into the answer they are pieces of.
 
     Raises:
         ValueError: the last delta is not a `Finish`.
     """
-    if not deltas or not isinstance(deltas[-1], Finish):
-        raise ValueError("a generation ends with a Finish")
-    return Answer(
-        text="".join(delta.text for delta in deltas if isinstance(delta, TextDelta)),
-        reasoning="".join(delta.text for delta in deltas if isinstance(delta, ReasoningDelta)),
-        tool_calls=tuple(delta.call for delta in deltas if isinstance(delta, ToolCallDelta)),
-        finish=deltas[-1],
-        logprobs=tuple(delta for delta in deltas if isinstance(delta, LogprobDelta)),
-    )
+    return Answer(tuple(joined(deltas)))
+
+
+def joined(deltas: Iterable[Delta]) -> Iterator[Delta]:
+    """The same deltas with neighbouring pieces of text, or of reasoning, as one."""
+    for kind, run in groupby(deltas, key=type):
+        if issubclass(kind, (TextDelta, ReasoningDelta)):
+            yield kind("".join(delta.text for delta in run if isinstance(delta, kind)))
+        else:
+            yield from run

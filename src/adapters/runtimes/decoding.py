@@ -20,6 +20,7 @@ from mlxk.domain.generation import (
     TextDelta,
     ToolCall,
     ToolCallDelta,
+    joined,
 )
 
 __all__ = ["Channels", "SequenceDecoder", "TextDecoder", "TokenText", "channels_of", "stop_machine"]
@@ -161,11 +162,11 @@ class TextDecoder:
         """Take the next text and give what is certain by now."""
         if self.stopped or not text:
             return []
-        return _merged(self._divide(self._until_stop(text)))
+        return list(joined(self._divide(self._until_stop(text))))
 
     def end(self) -> list[Delta]:
         """Give what was held back: it has become certain that no stop text or marker follows."""
-        return _merged(self._rest())
+        return list(joined(self._rest()))
 
     def _rest(self) -> Iterator[Delta]:
         if len(self._calls) == self._channels.max_calls:
@@ -312,7 +313,7 @@ class SequenceDecoder:
     def end(self) -> list[Delta]:
         """Give what is still held back; the generation is over."""
         deltas = [] if self.stopped else self._decoder.push(self._text.end())
-        return self._with_logprobs(_merged([*deltas, *self._decoder.end()]))
+        return self._with_logprobs(list(joined([*deltas, *self._decoder.end()])))
 
     def _with_logprobs(self, deltas: list[Delta]) -> list[Delta]:
         if not self._logprobs or not any(isinstance(delta, TextDelta) for delta in deltas):
@@ -329,20 +330,6 @@ class SequenceDecoder:
         if not ended and not self.stopped:
             return FinishReason.LENGTH
         return FinishReason.TOOL_CALLS if self._decoder.called_tools else FinishReason.STOP
-
-
-def _merged(deltas: Iterator[Delta] | Sequence[Delta]) -> list[Delta]:
-    """The same deltas, neighbours of one kind joined."""
-    joined: list[Delta] = []
-    for delta in deltas:
-        last = joined[-1] if joined else None
-        if isinstance(delta, TextDelta) and isinstance(last, TextDelta):
-            joined[-1] = TextDelta(last.text + delta.text)
-        elif isinstance(delta, ReasoningDelta) and isinstance(last, ReasoningDelta):
-            joined[-1] = ReasoningDelta(last.text + delta.text)
-        else:
-            joined.append(delta)
-    return joined
 
 
 def _tool_call(call: object) -> ToolCall:

@@ -16,6 +16,7 @@ from mlxk.domain.generation import (
     FinishReason,
     LogprobDelta,
     NamedTool,
+    Prompt,
     ReasoningDelta,
     TextDelta,
     TokenLogprob,
@@ -172,6 +173,24 @@ def test_completions(client: openai.OpenAI, service: MemoryService) -> None:
         texts[chunk.choices[0].index] += chunk.choices[0].text
     assert texts == {0: "OnceHello there!", 1: "TwiceHello there!"}
     assert service.left == service.entered == 4
+
+
+def test_what_the_cache_had_of_each_prompt_counts_once(client: openai.OpenAI, service: MemoryService) -> None:
+    cached = {"Once": (0, 5), "Twice": (3, 3)}
+
+    def script(work: Work) -> Sequence[tuple[int, Delta]]:
+        prompt = work.requests[0].prompt
+        assert isinstance(prompt, Prompt)
+        return [(index, finish(cached=count)) for index, count in enumerate(cached[prompt.text])][::-1]
+
+    service.script = script
+    asked: Any = {"model": "tiny", "prompt": ["Once", "Twice"], "n": 2}
+    whole = client.completions.create(**asked)
+    *_, last = client.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+    assert whole.usage is not None
+    assert whole.usage.prompt_tokens_details is not None
+    assert whole.usage.prompt_tokens_details.cached_tokens == 5 + 3
+    assert last.usage == whole.usage
 
 
 def test_completions_with_logprobs(client: openai.OpenAI, service: MemoryService) -> None:

@@ -15,12 +15,14 @@ from mlxk.domain.generation import (
     Finish,
     FinishReason,
     GenerationRequest,
+    LogprobDelta,
     Message,
     Prompt,
     ReasoningDelta,
     Role,
     Sampling,
     TextDelta,
+    TokenLogprob,
     ToolCall,
     ToolCallDelta,
     Usage,
@@ -137,11 +139,26 @@ def test_deltas_make_an_answer() -> None:
         ToolCallDelta(1, calls[1]),
         FINISH,
     ]
-    assert collect(deltas) == Answer("It is.", "Let me see.", tuple(calls), FINISH)
+    answer = collect(deltas)
+    assert (answer.text, answer.reasoning) == ("It is.", "Let me see.")
+    assert (answer.tool_calls, answer.finish) == (tuple(calls), FINISH)
+
+
+def test_an_answer_keeps_the_order_of_its_pieces_and_joins_only_neighbours() -> None:
+    call = ToolCallDelta(0, ToolCall("1", "add", "{}"))
+    logprob = LogprobDelta(TokenLogprob("b", b"b", -0.5))
+    deltas: list[Delta] = [
+        *(TextDelta("a"), TextDelta("b"), call, logprob, TextDelta("c")),
+        *(ReasoningDelta("d"), ReasoningDelta("e"), TextDelta("f"), FINISH),
+    ]
+    assert collect(deltas).deltas == (
+        *(TextDelta("ab"), call, logprob, TextDelta("c")),
+        *(ReasoningDelta("de"), TextDelta("f"), FINISH),
+    )
 
 
 def test_an_answer_may_be_empty() -> None:
-    assert collect([FINISH]) == Answer("", "", (), FINISH)
+    assert collect([FINISH]) == Answer((FINISH,))
 
 
 @pytest.mark.parametrize("deltas", [[], [TextDelta("x")], [FINISH, TextDelta("x")]])

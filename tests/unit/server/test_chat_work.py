@@ -132,6 +132,29 @@ def test_roles_and_parts() -> None:
     )
 
 
+def test_a_refusal_is_what_a_message_without_content_says() -> None:
+    said = prompt(
+        {"role": "assistant", "content": "", "refusal": "No."},
+        {"role": "assistant", "content": "Yes.", "refusal": ""},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "Never."}]},
+    )
+    assert [message.content for message in said] == ["No.", "Yes.", "Never."]
+
+
+def test_no_refusal_is_dropped_beside_content() -> None:
+    with pytest.raises(InvalidInput, match="content or a refusal, not both") as caught:
+        prompt({"role": "assistant", "content": "Yes.", "refusal": "No."})
+    assert caught.value.param == "messages[0].refusal"
+
+
+@pytest.mark.parametrize("other", ["refusal", "image_url", "input_audio", "file"])
+@pytest.mark.parametrize("value", ["", "x"])
+def test_a_part_has_the_fields_of_its_type_alone(other: str, value: str) -> None:
+    with pytest.raises(InvalidInput, match="fields of another type") as caught:
+        prompt({"role": "user", "content": [{"type": "text", "text": "x", other: value}]})
+    assert caught.value.param == "messages[0].content[0]"
+
+
 def test_tool_calls_and_their_answers() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "now", "arguments": ""}, "index": 0}
     assert prompt(

@@ -36,8 +36,7 @@ class ChatRenderer(OpenAIStream):
     """
 
     def __init__(self, *, choices: int, usage_in_stream: bool, with_logprobs: bool) -> None:
-        super().__init__(usage_in_stream=usage_in_stream)
-        self._choices = choices
+        super().__init__(choices=choices, usage_in_stream=usage_in_stream)
         self._with_logprobs = with_logprobs
         self._logprobs: dict[int, list[JsonValue]] = {}
         self._tail = b'"finish_reason":null}]}\n\n'
@@ -51,7 +50,9 @@ class ChatRenderer(OpenAIStream):
                 "created": opening.created,
                 "model": opening.model,
                 "choices": [self._choice(index, answer) for index, answer in enumerate(answers)],
-                "usage": usage_of(opening.prompt_tokens, [answer.finish.usage for answer in answers]),
+                "usage": usage_of(
+                    opening.prompt_tokens, [answer.finish.usage for answer in answers], self._choices
+                ),
             }
         )
 
@@ -99,7 +100,7 @@ class ChatRenderer(OpenAIStream):
                 self._logprobs.setdefault(index, []).append(_logprob(delta))
                 return b""
             case Finish():
-                self._usages.append(delta.usage)
+                self._usages[index] = delta.usage
                 reason = encode(finish_reason(delta))
                 return self._chunk(index, b"", b'"finish_reason":' + reason + b"}]}\n\n")
 

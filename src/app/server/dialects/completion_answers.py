@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 
+from mlxk.app.server.dialects.completion_logprobs import TokenLists
 from mlxk.app.server.dialects.dialect import Opening
-from mlxk.app.server.dialects.openai_parts import (
-    LEAST_LOGPROB,
-    encode,
-    finish_reason,
-    usage_of,
-)
+from mlxk.app.server.dialects.openai_parts import encode, finish_reason, usage_of
 from mlxk.app.server.dialects.openai_stream import OpenAIStream
 from mlxk.domain.generation import (
     Answer,
@@ -17,7 +13,6 @@ from mlxk.domain.generation import (
     LogprobDelta,
     ReasoningDelta,
     TextDelta,
-    TokenLogprob,
 )
 from mlxk.domain.model import JsonValue
 
@@ -28,17 +23,19 @@ class CompletionRenderer(OpenAIStream):
     """Renders one text completion; whatever a model writes after a raw prompt is text, reasoning too.
 
     Args:
+        choices: how many each prompt has.
         echoes: what each choice's text begins with; one for every choice.
         usage_in_stream: streams end with a chunk of token counts.
         with_logprobs: log-probabilities were asked for.
     """
 
-    def __init__(self, *, echoes: Sequence[str], usage_in_stream: bool, with_logprobs: bool) -> None:
-        super().__init__(usage_in_stream=usage_in_stream)
+    def __init__(
+        self, *, choices: int, echoes: Sequence[str], usage_in_stream: bool, with_logprobs: bool
+    ) -> None:
+        super().__init__(choices=choices, usage_in_stream=usage_in_stream)
         self._echoes = echoes
         self._with_logprobs = with_logprobs
-        self._logprobs: dict[int, list[LogprobDelta]] = {}
-        self._offsets = [0] * len(echoes)
+        self._tokens = [TokenLists() for _ in echoes]
 
     def whole(self, opening: Opening, answers: Sequence[Answer]) -> bytes:
         """The `text_completion` object."""
@@ -46,15 +43,25 @@ class CompletionRenderer(OpenAIStream):
             {
                 **_identity(opening),
                 "choices": [self._choice(index, answer) for index, answer in enumerate(answers)],
-                "usage": usage_of(opening.prompt_tokens, [answer.finish.usage for answer in answers]),
+                "usage": usage_of(
+                    opening.prompt_tokens, [answer.finish.usage for answer in answers], self._choices
+                ),
             }
         )
 
     def _choice(self, index: int, answer: Answer) -> dict[str, JsonValue]:
+        tokens, text = self._tokens[index], self._echoes[index]
+        for delta in answer.deltas:
+            match delta:
+                case TextDelta(piece) | ReasoningDelta(piece):
+                    text += piece
+                    tokens.say(piece)
+                case LogprobDelta():
+                    tokens.add(delta)
         return {
-            "text": self._echoes[index] + answer.reasoning + answer.text,
+            "text": text,
             "index": index,
-            "logprobs": self._tokens(index, answer.logprobs) if self._with_logprobs else None,
+            "logprobs": tokens.take() if self._with_logprobs else None,
             "finish_reason": finish_reason(answer.finish),
         }
 
@@ -66,19 +73,19 @@ class CompletionRenderer(OpenAIStream):
     def _event(self, index: int, delta: Delta) -> bytes:
         match delta:
             case TextDelta(text) | ReasoningDelta(text):
+                self._tokens[index].say(text)
                 return self._chunk(index, text)
             case LogprobDelta():
-                self._logprobs.setdefault(index, []).append(delta)
+                self._tokens[index].add(delta)
                 return b""
             case Finish():
-                self._usages.append(delta.usage)
+                self._usages[index] = delta.usage
                 return self._chunk(index, "", encode(finish_reason(delta)))
         return b""
 
     def _chunk(self, index: int, text: str, reason: bytes = b"null") -> bytes:
-        logprobs = b"null"
-        if self._logprobs and (tokens := self._logprobs.pop(index, None)):
-            logprobs = encode(self._tokens(index, tokens))
+        tokens = self._tokens[index]
+        logprobs = encode(tokens.take()) if tokens else b"null"
         return b'%b%d,"text":%b,"logprobs":%b,"finish_reason":%b}]}\n\n' % (
             self._head,
             index,
@@ -86,19 +93,6 @@ class CompletionRenderer(OpenAIStream):
             logprobs,
             reason,
         )
-
-    def _tokens(self, index: int, deltas: Sequence[LogprobDelta]) -> dict[str, JsonValue]:
-        """OpenAI's older form of log-probabilities: lists side by side."""
-        offsets: list[int] = []
-        for delta in deltas:
-            offsets.append(self._offsets[index])
-            self._offsets[index] += len(delta.token.text)
-        return {
-            "tokens": [delta.token.text for delta in deltas],
-            "token_logprobs": [_logprob(delta.token) for delta in deltas],
-            "top_logprobs": [{token.text: _logprob(token) for token in delta.top} for delta in deltas],
-            "text_offset": offsets,
-        }
 
 
 def _identity(opening: Opening) -> dict[str, JsonValue]:
@@ -108,7 +102,3 @@ def _identity(opening: Opening) -> dict[str, JsonValue]:
         "created": opening.created,
         "model": opening.model,
     }
-
-
-def _logprob(token: TokenLogprob) -> float:
-    return max(token.logprob, LEAST_LOGPROB)

@@ -30,6 +30,7 @@ def read_completion(body: CompletionBody) -> Ask:
     )
     echoes = tuple(prompt if body.echo else "" for prompt in prompts for _ in range(count))
     renderer = CompletionRenderer(
+        choices=count,
         echoes=echoes,
         usage_in_stream=body.with_usage(),
         with_logprobs=body.logprobs is not None,

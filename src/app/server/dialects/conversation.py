@@ -16,6 +16,7 @@ _ROLES = {
     "tool": Role.TOOL,
 }
 _MULTIMODAL = {"image_url": "images", "input_audio": "audio", "file": "files"}
+_PART_FIELDS = {"text", "refusal", *_MULTIMODAL}
 
 
 def conversation(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
@@ -57,13 +58,15 @@ def _check_fields(message: ChatMessage, where: str, called: set[str]) -> None:
         raise InvalidInput("Only assistant messages call tools.", param=f"{where}.tool_calls")
     if message.refusal is not None and message.role != "assistant":
         raise InvalidInput("Only assistant messages refuse.", param=f"{where}.refusal")
+    if message.content and message.refusal:
+        raise InvalidInput("A message has content or a refusal, not both.", param=f"{where}.refusal")
     spoken = message.content is not None or message.refusal is not None
     if not spoken and not (message.role == "assistant" and message.tool_calls):
         raise InvalidInput(f"The message of role '{message.role}' has no content.", param=f"{where}.content")
 
 
 def _text(message: ChatMessage, where: str) -> str:
-    if message.content is None:
+    if not message.content:
         return message.refusal or ""
     if isinstance(message.content, str):
         return message.content
@@ -81,6 +84,7 @@ def _part(part: ContentPart, where: str) -> str:
     text = part.text if part.type == "text" else part.refusal
     if text is None:
         raise InvalidInput(f"The part of type '{part.type}' lacks its {part.type}.", param=where)
-    if part.image_url or part.input_audio or part.file or (part.text and part.refusal):
+    others = _PART_FIELDS - {part.type}
+    if any(getattr(part, name) is not None for name in others):
         raise InvalidInput(f"The part of type '{part.type}' has fields of another type.", param=where)
     return text

@@ -11,7 +11,6 @@ from mlxk.app.server.dialects.messages_answer import MessageProgress
 from mlxk.app.server.dialects.messages_body import CountTokensBody, MessagesBody
 from mlxk.app.server.dialects.messages_errors import anthropic_error
 from mlxk.app.server.dialects.messages_work import counting_work, messages_work
-from mlxk.app.server.dialects.whole import as_deltas
 from mlxk.app.server.errors import ErrorBody
 from mlxk.domain.generation import Answer, Delta
 
@@ -50,7 +49,7 @@ class MessagesRenderer:
     def whole(self, opening: Opening, answers: Sequence[Answer]) -> bytes:
         """The message."""
         progress = self._start(opening)
-        for _ in progress.grow(as_deltas(answers[0])):
+        for _ in progress.grow(answers[0].deltas):
             pass
         return document(progress.message())
 

@@ -32,15 +32,22 @@ def finish_reason(finish: Finish) -> str:
     return _FINISH_REASONS[finish.reason]
 
 
-def usage_of(prompt_tokens: int, usages: Sequence[Usage]) -> dict[str, JsonValue]:
-    """Token counts of all choices; a prompt counts once, however many choices it has."""
+def usage_of(prompt_tokens: int, usages: Sequence[Usage], choices: int) -> dict[str, JsonValue]:
+    """Token counts of all choices; a prompt counts once, however many choices it has.
+
+    Args:
+        prompt_tokens: of all prompts.
+        usages: of every choice, those of a prompt next to each other.
+        choices: how many each prompt has.
+    """
     completion = sum(usage.completion_tokens for usage in usages)
-    cached = min(prompt_tokens, max((usage.cached_tokens for usage in usages), default=0))
+    prompts = [usages[start : start + choices] for start in range(0, len(usages), choices)]
+    cached = sum(max(usage.cached_tokens for usage in prompt) for prompt in prompts)
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion,
         "total_tokens": prompt_tokens + completion,
-        "prompt_tokens_details": {"cached_tokens": cached},
+        "prompt_tokens_details": {"cached_tokens": min(prompt_tokens, cached)},
         "completion_tokens_details": {"reasoning_tokens": sum(usage.reasoning_tokens for usage in usages)},
     }
 

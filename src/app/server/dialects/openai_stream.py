@@ -19,12 +19,14 @@ class OpenAIStream(ABC):
     """One stream of chunks.
 
     Args:
+        choices: how many each prompt has.
         usage_in_stream: it ends with a chunk of token counts.
     """
 
-    def __init__(self, *, usage_in_stream: bool) -> None:
+    def __init__(self, *, choices: int, usage_in_stream: bool) -> None:
+        self._choices = choices
         self._usage_in_stream = usage_in_stream
-        self._usages: list[Usage] = []
+        self._usages: dict[int, Usage] = {}
         self._prompt_tokens = 0
         self._identity = b""
         self._head = b""
@@ -48,7 +50,8 @@ class OpenAIStream(ABC):
         """The token counts, if asked for, and the end mark."""
         if not self._usage_in_stream:
             return DONE
-        usage = encode(usage_of(self._prompt_tokens, self._usages))
+        usages = [self._usages[index] for index in sorted(self._usages)]
+        usage = encode(usage_of(self._prompt_tokens, usages, self._choices))
         return self._identity + b',"choices":[],"usage":' + usage + b"}\n\n" + DONE
 
     def failure(self, error: ErrorBody) -> bytes:

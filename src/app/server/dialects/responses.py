@@ -10,7 +10,6 @@ from mlxk.app.server.dialects.events import document, named_events
 from mlxk.app.server.dialects.responses_answer import ResponseProgress
 from mlxk.app.server.dialects.responses_body import ResponsesBody
 from mlxk.app.server.dialects.responses_work import responses_work
-from mlxk.app.server.dialects.whole import as_deltas
 from mlxk.app.server.errors import ErrorBody
 from mlxk.domain.generation import Answer, Delta
 from mlxk.domain.model import JsonValue
@@ -42,7 +41,7 @@ class ResponsesRenderer:
     def whole(self, opening: Opening, answers: Sequence[Answer]) -> bytes:
         """The response object."""
         progress = self._start(opening)
-        for _ in progress.grow(as_deltas(answers[0])):
+        for _ in progress.grow(answers[0].deltas):
             pass
         return document(progress.response())
 

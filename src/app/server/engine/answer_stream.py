@@ -7,10 +7,9 @@ length of its answer and no more.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from mlxk.domain.errors import MlxkError
-from mlxk.domain.generation import Delta, Finish, ReasoningDelta, TextDelta
+from mlxk.domain.generation import Delta, Finish, joined
 
 __all__ = ["AnswerStream", "coalesce"]
 
@@ -23,34 +22,10 @@ def coalesce(deltas: Iterable[tuple[int, Delta]]) -> list[tuple[int, Delta]]:
     Args:
         deltas: each with its choice.
     """
-    joined: dict[int, list[Delta | _Pieces]] = {}
+    choices: dict[int, list[Delta]] = {}
     for choice, delta in deltas:
-        found = joined.setdefault(choice, [])
-        last = found[-1] if found else None
-        match delta:
-            case TextDelta(text) | ReasoningDelta(text) if isinstance(last, _Pieces) and last.fits(delta):
-                last.texts.append(text)
-            case TextDelta() | ReasoningDelta():
-                found.append(_Pieces(type(delta), [delta.text]))
-            case _:
-                found.append(delta)
-    return [
-        (choice, delta.whole() if isinstance(delta, _Pieces) else delta)
-        for choice, found in joined.items()
-        for delta in found
-    ]
-
-
-@dataclass(slots=True)
-class _Pieces:
-    kind: type[TextDelta] | type[ReasoningDelta]
-    texts: list[str]
-
-    def fits(self, delta: Delta) -> bool:
-        return type(delta) is self.kind
-
-    def whole(self) -> Delta:
-        return self.kind("".join(self.texts))
+        choices.setdefault(choice, []).append(delta)
+    return [(choice, delta) for choice, found in choices.items() for delta in joined(found)]
 
 
 class AnswerStream:
