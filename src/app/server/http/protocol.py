@@ -90,6 +90,12 @@ class BoundedHttp(HttpToolsProtocol):
             if self._received_bytes > MAX_HEAD_BYTES:
                 self._refuse_head()
 
+    def end_unasked(self) -> None:
+        """Hang up when what is asked is not all here: the application hears that the client has left."""
+        cycle = self.cycle
+        if cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline:
+            self._close()
+
     # The parser's callbacks
 
     def on_message_begin(self) -> None:
