@@ -283,6 +283,31 @@ def test_requests_one_behind_the_other(served: Served) -> None:
     assert reply.body.endswith(b"}")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nX-Long: " + b"a" * 70_000,
+        f"{POST}\r\n{HOST}\r\n{JSON}\r\n{CHUNKED}\r\n\r\nzz\r\n".encode(),
+    ],
+    ids=["no request", "too long", "no chunk"],
+)
+def test_what_is_no_http_waits_for_the_answers_before_it(
+    served: Served, garbage: bytes, count: int, stream: bool
+) -> None:
+    content = json.dumps({**GOOD, "stream": stream}).encode()
+    lines = (POST, HOST, JSON, f"Content-Length: {len(content)}", "", "")
+    good = "\r\n".join(lines).encode() + content
+    reply = exchange(served, good * count + garbage, request("GET /health HTTP/1.1", HOST))
+    assert reply.status == 200
+    *answers, last = reply.body.split(b"HTTP/1.1 ")
+    assert len(answers) == count
+    assert all(answer.startswith(b"200 OK") for answer in answers[1:])
+    assert last.startswith((b"400 ", b"431 "))
+
+
 def test_a_connection_is_good_after_errors(served: Served) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=LIMIT)
     with contextlib.closing(connection):

@@ -14,8 +14,10 @@ import psutil
 import pytest
 
 from tests.contract.serving.conftest import PARROT
+from tests.contract.serving.raw_http import HOST, JSON, post
 from tests.contract.serving.running import LIMIT, MLXK, Served, serving
 from tests.isolation import Place
+from tests.waiting import until
 
 
 def failing(place: Place, *flags: str, environ: dict[str, str] | None = None) -> tuple[int, str, str, str]:
@@ -175,6 +177,34 @@ def endless(server: Served) -> "contextlib.AbstractContextManager[httpx.Response
     return httpx.stream("POST", f"{server.base_url}/v1/completions", timeout=LIMIT, json={
         "model": "plain", "prompt": "one two", "max_tokens": 480, "temperature": 0, "stream": True,
     })  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_body_half_sent_is_not_waited_for(served_place: Place, number: signal.Signals) -> None:
+    head = ("POST /v1/completions HTTP/1.1", HOST, JSON, "Content-Length: 100", "", "{")
+    with (
+        serving(served_place) as server,
+        socket.create_connection(("127.0.0.1", server.port), LIMIT) as client,
+        server.client() as http,
+    ):
+        client.sendall("\r\n".join(head).encode())
+        until(lambda: "mlxk_requests_in_flight 2.0" in http.get("/metrics").text)
+        assert server.stop(number) == 0
+        assert client.recv(1) == b""
+
+
+def test_a_client_that_does_not_read_is_given_up(served_place: Place) -> None:
+    large = {
+        "model": "plain", "prompt": "one", "max_tokens": 400, "temperature": 0, "stream": True,
+        "n": 8, "logprobs": 20,
+    }  # fmt: skip
+    with serving(served_place) as server, socket.socket() as deaf, server.client() as http:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.connect(("127.0.0.1", server.port))
+        deaf.sendall(post(large))
+        assert deaf.recv(1)
+        until(lambda: http.post("/v1/models/plain/unload").status_code != 503)
+        assert server.stop() == 0
 
 
 def test_a_running_answer_is_finished_first(served_place: Place) -> None:

@@ -23,7 +23,9 @@ __all__ = ["StopSignal", "host_until_stopped"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LAST_WORDS_SECONDS = 5.0
-"""For connections still busy when all answers have ended: bodies half sent, clients that do not read."""
+"""For connections still busy when all answers have ended: clients that do not read."""
+
+_LOOK_SECONDS = 0.1
 
 BACKLOG = 2048
 OPEN_FILES = 8192
@@ -113,12 +115,31 @@ async def host_until_stopped(
     stopping.cancel()
     server.should_exit = True
     await drain()
-    _, late = await asyncio.wait({serving}, timeout=LAST_WORDS_SECONDS)
-    if late:
-        server.force_exit = True
-        await asyncio.wait({serving}, timeout=LAST_WORDS_SECONDS)
+    await _let_connections_end(server, serving)
     if serving.done():
         serving.result()
+
+
+async def _let_connections_end(server: _Server, serving: "asyncio.Task[None]") -> None:
+    """Let clients take what is ready for them, a while, and wait for nothing that they have to send."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + LAST_WORDS_SECONDS
+    while not serving.done() and loop.time() < deadline:
+        for connection in _connections(server):
+            connection.end_unasked()
+        await asyncio.wait({serving}, timeout=_LOOK_SECONDS)
+    # Requests end by themselves when their clients have gone; those that the closing loop cancels are logged
+    # as crashes.
+    for connection in _connections(server):
+        connection.transport.abort()
+    await asyncio.wait({serving}, timeout=LAST_WORDS_SECONDS)
+    if not serving.done():
+        server.force_exit = True
+        await asyncio.wait({serving}, timeout=LAST_WORDS_SECONDS)
+
+
+def _connections(server: _Server) -> list[BoundedHttp]:
+    return [each for each in server.server_state.connections if isinstance(each, BoundedHttp)]
 
 
 def _allow_many_connections() -> None:

@@ -62,6 +62,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_deadline: asyncio.TimerHandle | None = None
         self._body_deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
+        self._refusal: bytes | None = None
 
     # The connection
 
@@ -79,6 +80,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a head or a body."""
+        if self._refusal is not None:
+            return  # nothing after what is no HTTP can be told apart
         awaited = self._head_deadline
         if awaited is not None or not self._in_message:
             data = _without_upgrade(data)
@@ -89,6 +92,12 @@ class BoundedHttp(HttpToolsProtocol):
             self._received_bytes += len(data)
             if self._received_bytes > MAX_HEAD_BYTES:
                 self._refuse_head()
+
+    def end_unasked(self) -> None:
+        """Hang up when what is asked is not all here: the application hears that the client has left."""
+        cycle = self.cycle
+        if cycle is not None and cycle.more_body and not cycle.response_started and not self.pipeline:
+            self._close()
 
     # The parser's callbacks
 
@@ -128,6 +137,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer was given, before the body was here perhaps."""
+        if self._refusal is not None and all(cycle.more_body for cycle, _ in self.pipeline):
+            self._close_with(self._refusal)
         super().on_response_complete()
         of_this_answer = self._in_message and self._head_deadline is None and not self.pipeline
         if of_this_answer and not self.transport.is_closing():
@@ -209,14 +220,22 @@ class BoundedHttp(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _answer_and_close(self, status: int, error: MlxkError) -> None:
-        if self.transport.is_closing():
+        if self._refusal is not None or self.transport.is_closing():
             return
         request_id = f"req_{secrets.token_hex(12)}"
-        inside_another = self._is_answering() and (self.cycle.response_started or self.pipeline)
-        if not inside_another:
-            self.transport.write(_answer(status, error, request_id))
-        self.transport.close()
         _log.info("request", status=status, error=error.kind.type, request_id=request_id)
+        refusal = _answer(status, error, request_id)
+        if not self._is_answering():
+            self._close_with(refusal)
+        elif self.pipeline or not self.cycle.more_body:
+            self._refusal = refusal  # the client takes the first answer for that to its first request
+        else:
+            self._close_with(b"" if self.cycle.response_started else refusal)
+
+    def _close_with(self, last: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(last)
+            self.transport.close()
 
 
 def _without_upgrade(data: bytes) -> bytes:
