@@ -89,7 +89,9 @@ class MemoryService:
         try:
             if self.admission_hangs:
                 await asyncio.Event().wait()
-            yield MemoryAnswering(MODEL, PROMPT_TOKENS, self.script(work), self.failure, self.hangs)
+            yield MemoryAnswering(
+                MODEL, PROMPT_TOKENS * work.prompts, self.script(work), self.failure, self.hangs
+            )
         finally:
             await asyncio.sleep(0)
             self.left += 1

@@ -20,7 +20,7 @@ class Answering(Protocol):
 
     @property
     def prompt_tokens(self) -> int:
-        """Tokens of the rendered prompt."""
+        """Tokens of the rendered prompt, of all prompts together."""
 
     def __aiter__(self) -> AsyncIterator[Sequence[tuple[int, Delta]]]:
         """The deltas as they come, each with its choice; the last of each choice is a `Finish`.

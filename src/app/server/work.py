@@ -14,13 +14,21 @@ class Work:
 
     Attributes:
         model: the name as the client gave it.
-        requests: one generation per choice; they differ in nothing but the seed.
+        requests: one generation per choice, those of one prompt after those of the other; the choices of a
+            prompt differ in nothing but the seed.
         keep_alive: how long the model stays after this, or None for the server's default.
+        prompts: how many there are; each has as many choices.
     """
 
     model: str
     requests: tuple[GenerationRequest, ...]
     keep_alive: KeepAlive | None = None
+    prompts: int = 1
+
+    @property
+    def choices(self) -> int:
+        """Answers to each prompt."""
+        return len(self.requests) // self.prompts
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,7 @@ def body(**fields: object) -> MessagesBody:
 
 
 def generation(**fields: object) -> GenerationRequest:
-    (work,) = read_messages(body(**fields)).works
-    (request,) = work.requests
+    (request,) = read_messages(body(**fields)).work.requests
     return request
 
 
@@ -153,13 +152,13 @@ def test_a_schema_for_the_answer() -> None:
 
 
 def test_keep_alive() -> None:
-    assert read_messages(body(keep_alive="1h")).works[0].keep_alive == KeepAlive(3600.0)
+    assert read_messages(body(keep_alive="1h")).work.keep_alive == KeepAlive(3600.0)
 
 
 def test_harmless_fields_change_nothing() -> None:
-    plain = read_messages(body()).works
+    plain = read_messages(body()).work
     for field in HARMLESS:
-        assert read_messages(body(**{field: {"a": "b"}})).works == plain
+        assert read_messages(body(**{field: {"a": "b"}})).work == plain
 
 
 def test_counting_needs_no_limit_and_gives_the_same_prompt() -> None:

@@ -29,8 +29,7 @@ def body(**fields: object) -> ResponsesBody:
 
 
 def generation(**fields: object) -> GenerationRequest:
-    (work,) = read_responses(body(**fields)).works
-    (request,) = work.requests
+    (request,) = read_responses(body(**fields)).work.requests
     return request
 
 
@@ -123,15 +122,15 @@ def test_log_probabilities_by_either_field() -> None:
 
 
 def test_keep_alive() -> None:
-    assert read_responses(body(keep_alive="1h")).works[0].keep_alive == KeepAlive(3600.0)
-    assert read_responses(body(keep_alive=0)).works[0].keep_alive == KeepAlive(0.0)
+    assert read_responses(body(keep_alive="1h")).work.keep_alive == KeepAlive(3600.0)
+    assert read_responses(body(keep_alive=0)).work.keep_alive == KeepAlive(0.0)
 
 
 def test_harmless_fields_change_nothing() -> None:
-    plain = read_responses(body()).works
+    plain = read_responses(body()).work
     for field in HARMLESS:
         value = True if field == "store" else {"a": "b"}
-        assert read_responses(body(**{field: value})).works == plain
+        assert read_responses(body(**{field: value})).work == plain
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,13 @@
 
 import json
 import socket
-from collections.abc import Sequence
 
 import httpx
 import pytest
 
 from mlxk.app.server.http.options import HttpOptions
-from mlxk.app.server.work import Work
 from mlxk.domain.errors import ErrorKind, MlxkError
-from mlxk.domain.generation import Delta, TextDelta
+from mlxk.domain.generation import TextDelta
 from tests.contract.server.asking import CHAT, HELLO, chat, error_of, serving
 from tests.memory_service import MemoryService, saying
 from tests.waiting import until
@@ -120,18 +118,6 @@ def test_a_failure_of_a_whole_answer_has_its_status() -> None:
     assert response.headers["retry-after"] == "5"
     assert error_of(response)["retryable"] is True
     assert service.left == 1
-
-
-def test_one_failing_prompt_ends_the_others() -> None:
-    def script(work: Work) -> Sequence[tuple[int, Delta]]:
-        return saying("a", "b")(work)[:2]
-
-    service = MemoryService(script=script, failure=MlxkError(ErrorKind.RUNTIME_LOST, "Lost."))
-    with serving(service) as address:
-        asked = {"model": "tiny", "prompt": ["a", "b", "c"]}
-        response = httpx.post(address + "/v1/completions", json=asked, timeout=60)
-    assert response.status_code == 503
-    assert service.left == service.entered == 3
 
 
 def test_many_streams_side_by_side_are_each_complete() -> None:

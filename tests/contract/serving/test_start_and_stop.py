@@ -172,10 +172,10 @@ def test_an_idle_server_ends_at_the_first_signal(served_place: Place, number: si
         assert not any(child.is_running() for child in started)
 
 
-def endless(server: Served) -> "contextlib.AbstractContextManager[httpx.Response]":
+def endless(server: Served, **fields: object) -> "contextlib.AbstractContextManager[httpx.Response]":
     """A streamed answer that takes a while."""
     return httpx.stream("POST", f"{server.base_url}/v1/completions", timeout=LIMIT, json={
-        "model": "plain", "prompt": "one two", "max_tokens": 480, "temperature": 0, "stream": True,
+        "model": "plain", "prompt": "one two", "max_tokens": 480, "temperature": 0, "stream": True, **fields,
     })  # fmt: skip
 
 
@@ -214,6 +214,22 @@ def test_a_running_answer_is_finished_first(served_place: Place) -> None:
         server.process.send_signal(signal.SIGTERM)
         rest = [line for line in lines if line]
         assert rest[-1] == "data: [DONE]"
+        assert server.process.wait(LIMIT) == 0
+
+
+def test_all_prompts_of_a_running_answer_are_finished_first(served_place: Place) -> None:
+    prompts = [f"one {number}" for number in range(32)]
+    with (
+        serving(served_place, "--model", "plain") as server,
+        endless(server, prompt=prompts, n=2, max_tokens=100) as answer,  # more choices than a batch holds
+    ):
+        lines = answer.iter_lines()
+        next(lines)
+        server.process.send_signal(signal.SIGTERM)
+        rest = [line.removeprefix("data: ") for line in lines if line]
+        assert rest.pop() == "[DONE]"
+        choices = [json.loads(event)["choices"][0] for event in rest]
+        assert {choice["index"] for choice in choices if choice["finish_reason"]} == set(range(64))
         assert server.process.wait(LIMIT) == 0
 
 

@@ -33,8 +33,7 @@ TOOL = {"type": "function", "function": {"name": "now", "description": "Tells th
 
 
 def work(**fields: object) -> Work:
-    (read,) = read_chat(parse_body(json.dumps({**HELLO, **fields}).encode(), ChatBody)).works
-    return read
+    return read_chat(parse_body(json.dumps({**HELLO, **fields}).encode(), ChatBody)).work
 
 
 def request(**fields: object) -> GenerationRequest:
@@ -232,19 +231,19 @@ def test_ignored_message_fields_are_fields() -> None:
     assert set(ChatMessage.IGNORED) <= set(ChatMessage.model_fields)
 
 
-def completion(**fields: object) -> tuple[Work, ...]:
+def completion(**fields: object) -> Work:
     body = json.dumps({"model": "m", "prompt": "Once", **fields}).encode()
-    return read_completion(parse_body(body, CompletionBody)).works
+    return read_completion(parse_body(body, CompletionBody)).work
 
 
 def test_completions_take_text_and_several_texts() -> None:
-    (one,) = completion(max_tokens=3, stop="x", logprobs=2, best_of=1, suffix=None, user="u")
+    one = completion(max_tokens=3, stop="x", logprobs=2, best_of=1, suffix=None, user="u")
     assert one.requests[0].prompt == Prompt("Once")
     assert one.requests[0].top_logprobs == 2
     assert one.requests[0].max_tokens == 3
     two = completion(prompt=["a", "b"], n=2, keep_alive=0)
-    assert [[each.prompt for each in work.requests] for work in two] == [[Prompt("a")] * 2, [Prompt("b")] * 2]
-    assert {work.keep_alive for work in two} == {KeepAlive(0)}
+    assert [each.prompt for each in two.requests] == [Prompt("a"), Prompt("a"), Prompt("b"), Prompt("b")]
+    assert (two.prompts, two.choices, two.keep_alive) == (2, 2, KeepAlive(0))
 
 
 @pytest.mark.parametrize(

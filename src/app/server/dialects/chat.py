@@ -42,7 +42,7 @@ def read_chat(body: ChatBody) -> Ask:
         usage_in_stream=body.with_usage(),
         with_logprobs=bool(body.logprobs),
     )
-    return Ask((work,), stream=bool(body.stream), renderer=renderer)
+    return Ask(work, stream=bool(body.stream), renderer=renderer)
 
 
 def choices_of(request: GenerationRequest, count: int) -> tuple[GenerationRequest, ...]:

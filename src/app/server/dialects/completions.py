@@ -13,7 +13,7 @@ __all__ = ["read_completion"]
 
 
 def read_completion(body: CompletionBody) -> Ask:
-    """What a completion request asks for: one work for each prompt.
+    """What a completion request asks for; several prompts are one work, with one place in the queue.
 
     Raises:
         InvalidInput: fields contradict each other; `param` names one.
@@ -24,9 +24,11 @@ def read_completion(body: CompletionBody) -> Ask:
         )
     prompts = (body.prompt,) if isinstance(body.prompt, str) else body.prompt
     count = body.n or 1
-    keep_alive = body.staying()
-    works = tuple(
-        Work(body.model, choices_of(_generation(body, prompt), count), keep_alive) for prompt in prompts
+    work = Work(
+        body.model,
+        tuple(each for prompt in prompts for each in choices_of(_generation(body, prompt), count)),
+        body.staying(),
+        prompts=len(prompts),
     )
     echoes = tuple(prompt if body.echo else "" for prompt in prompts for _ in range(count))
     renderer = CompletionRenderer(
@@ -35,7 +37,7 @@ def read_completion(body: CompletionBody) -> Ask:
         usage_in_stream=body.with_usage(),
         with_logprobs=body.logprobs is not None,
     )
-    return Ask(works, stream=bool(body.stream), renderer=renderer)
+    return Ask(work, stream=bool(body.stream), renderer=renderer)
 
 
 def _generation(body: CompletionBody, prompt: str) -> GenerationRequest:

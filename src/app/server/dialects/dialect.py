@@ -59,10 +59,10 @@ class Ask:
     """A request, read.
 
     Attributes:
-        works: one for each prompt (chats have one); their choices follow each other in the answer.
+        work: its choices follow each other in the answer.
         stream: whether it is answered by server-sent events.
     """
 
-    works: tuple[Work, ...]
+    work: Work
     stream: bool
     renderer: Renderer

@@ -25,7 +25,7 @@ def read_messages(body: MessagesBody) -> Ask:
         MlxkError: (`UNSUPPORTED_MULTIMODAL`) an image or a document.
     """
     return Ask(
-        (messages_work(body),),
+        messages_work(body),
         body.stream is True,
         MessagesRenderer(shows_thinking=not _omits_thinking(body)),
     )

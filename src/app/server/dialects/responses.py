@@ -24,7 +24,7 @@ def read_responses(body: ResponsesBody) -> Ask:
         InvalidInput: it cannot be meant; `param` names the field.
         MlxkError: (`UNSUPPORTED_MULTIMODAL`) an image, a file or audio.
     """
-    return Ask((responses_work(body),), body.stream is True, ResponsesRenderer(body))
+    return Ask(responses_work(body), body.stream is True, ResponsesRenderer(body))
 
 
 class ResponsesRenderer:

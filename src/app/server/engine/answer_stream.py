@@ -33,7 +33,7 @@ class AnswerStream:
 
     Args:
         model: the model's full name.
-        prompt_tokens: tokens of the rendered prompt.
+        prompt_tokens: tokens of the rendered prompt, of all prompts together.
         choices: generations that will finish.
         on_finish: called when the last of them has finished, however long the client takes to read.
     """
@@ -58,7 +58,7 @@ class AnswerStream:
 
     @property
     def prompt_tokens(self) -> int:
-        """Tokens of the rendered prompt."""
+        """Tokens of the rendered prompt, of all prompts together."""
         return self._prompt_tokens
 
     @property
@@ -98,12 +98,12 @@ class AnswerStream:
         """Return once the work has begun.
 
         Raises:
-            MlxkError: it failed before.
+            MlxkError: it failed before, or a choice of it did where another has begun.
         """
-        while not self._admitted:
-            if self._error is not None:
-                raise self._error
+        while not self._admitted and self._error is None:
             await self._wait()
+        if self._error is not None:
+            raise self._error
 
     def __aiter__(self) -> AsyncIterator[Sequence[tuple[int, Delta]]]:
         return self

@@ -93,14 +93,14 @@ class TextService:
 
     @asynccontextmanager
     async def answer(self, work: Work) -> AsyncGenerator[AnswerStream, None]:
-        """Admit work: its prompt is rendered and its first choice has its place. See `Service.answer`."""
+        """Admit work: its prompts are rendered and its first choice has its place. See `Service.answer`."""
         with self._place() as place:
             entry = await self._acquire(work.model, work.keep_alive, place)
             pin = _Pin(self._pool, entry)
             generations: list[Generation] = []
             try:
                 prepared = await self._prepare(entry, work.requests)
-                stream, generations = self._enqueue(entry, prepared, pin)
+                stream, generations = self._enqueue(entry, work, prepared, pin)
                 await stream.wait_until_admitted()
                 place.leave()
                 yield stream
@@ -266,15 +266,15 @@ class TextService:
         return await entry.runtime.prepare(requests, default_limit=default, reserved_tokens=reserved_tokens)
 
     def _enqueue(
-        self, entry: Entry, prepared: Sequence[PreparedWork], pin: "_Pin"
+        self, entry: Entry, work: Work, prepared: Sequence[PreparedWork], pin: "_Pin"
     ) -> tuple[AnswerStream, list[Generation]]:
         if self._stopping is not None:
             raise self._stopping
-        prompt_tokens = prepared[0].prepared.prompt_tokens
+        prompt_tokens = sum(first.prepared.prompt_tokens for first in prepared[:: work.choices])
         stream = AnswerStream(entry.model.name, prompt_tokens, len(prepared), pin.release)
         generations = [
-            Generation(stream, choice, work, next(self._numbers), lambda _: self._pool.release(entry))
-            for choice, work in enumerate(prepared)
+            Generation(stream, choice, each, next(self._numbers), lambda _: self._pool.release(entry))
+            for choice, each in enumerate(prepared)
         ]
         for generation in generations:
             self._admissions.add(entry, generation)

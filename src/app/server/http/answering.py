@@ -12,7 +12,6 @@ from mlxk.app.server.dialects.dialect import Ask, Opening
 from mlxk.app.server.http.exchange import Exchange, exchange_of
 from mlxk.app.server.http.failures import as_error, error_body
 from mlxk.app.server.http.metrics import Metrics
-from mlxk.app.server.http.several import answer_all
 from mlxk.app.server.service import Answering, Service
 from mlxk.domain.generation import Delta, collect
 
@@ -77,9 +76,9 @@ class AnswerResponse(Response):
 
     async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
-        async with answer_all(self._service, self._ask.works) as answering:
+        async with self._service.answer(self._ask.work) as answering:
             opening = _opening(answering, exchange)
-            choices: dict[int, list[Delta]] = {index: [] for index in range(_choices(self._ask))}
+            choices: dict[int, list[Delta]] = {index: [] for index in range(len(self._ask.work.requests))}
             async for batch in answering:
                 self._metrics.observe(exchange, batch)
                 for index, delta in batch:
@@ -92,7 +91,7 @@ class AnswerResponse(Response):
         exchange = exchange_of(scope)
         renderer = self._ask.renderer
         try:
-            async with answer_all(self._service, self._ask.works) as answering:
+            async with self._service.answer(self._ask.work) as answering:
                 opening = _opening(answering, exchange)
                 await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
                 await self._send(send, renderer.begin(opening))
@@ -114,10 +113,6 @@ class AnswerResponse(Response):
     async def _send(self, send: Send, events: bytes) -> None:
         self._last_sent = time.monotonic()
         await send({"type": "http.response.body", "body": events, "more_body": True})
-
-
-def _choices(ask: Ask) -> int:
-    return sum(len(work.requests) for work in ask.works)
 
 
 def _opening(answering: Answering, exchange: Exchange) -> Opening:

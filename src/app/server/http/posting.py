@@ -43,8 +43,8 @@ class Posting:
         """
         ask = read(await read_body(request, body))
         if self._options.log_prompts:
-            for work in ask.works:
-                _log.info("prompt", model=work.model, prompt=work.requests[0].prompt)
+            for first in ask.work.requests[:: ask.work.choices]:
+                _log.info("prompt", model=ask.work.model, prompt=first.prompt)
         return AnswerResponse(ask, self.service, self._metrics, self._options.keep_alive_interval)
 
 

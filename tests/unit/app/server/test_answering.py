@@ -6,11 +6,12 @@ import threading
 import pytest
 
 from mlxk.app.server.engine import runtime_thread
+from mlxk.app.server.work import Work
 from mlxk.domain.errors import AmbiguousMatch, ErrorKind, InvalidInput, MlxkError, ModelNotFound
-from mlxk.domain.generation import FinishReason
-from tests.memory_engine import DIE, FAIL, says
+from mlxk.domain.generation import Finish, FinishReason
+from tests.memory_engine import DIE, FAIL, KV_BYTES, says
 from tests.unit.app.facts import MLX, facts_of, weights
-from tests.unit.app.server.serving import Rig, ask, rig, until, work
+from tests.unit.app.server.serving import WEIGHTS, Rig, ask, rig, until, work
 
 
 def test_an_answer_comes_whole_with_its_usage() -> None:
@@ -19,6 +20,37 @@ def test_an_answer_comes_whole_with_its_usage() -> None:
             assert (answering.model, answering.prompt_tokens) == ("org/a", 3)
             deltas = [delta async for batch in answering for _, delta in batch]
             assert deltas[-1].usage.completion_tokens == 3  # type: ignore[union-attr]
+
+    asyncio.run(run())
+
+
+def test_several_prompts_are_one_request() -> None:
+    async def run() -> None:
+        async with rig(max_batch=1, queue=1) as r:
+            r.faults.gate = threading.Event()
+            several = Work("org/a", (says("a b"), says("a b"), *[says("c")] * 2, *[says("d")] * 2), prompts=3)
+            async with asyncio.timeout(60), r.service.answer(several) as answering:
+                assert answering.prompt_tokens == 4
+                assert r.service.state().waiting == 0
+                r.faults.gate.set()
+                last = [
+                    choice async for batch in answering for choice, delta in batch if type(delta) is Finish
+                ]
+            assert sorted(last) == [0, 1, 2, 3, 4, 5]
+
+    asyncio.run(run())
+
+
+def test_what_can_never_fit_is_refused_though_another_prompt_has_begun() -> None:
+    async def run() -> None:
+        async with rig(memory_budget=WEIGHTS + 20 * KV_BYTES) as r:
+            r.faults.gate = threading.Event()
+            several = Work("org/a", (says("a", max_tokens=1), says("w " * 21, max_tokens=1)), prompts=2)
+            with pytest.raises(MlxkError) as caught:
+                await ask(r.service, several)
+            assert caught.value.kind is ErrorKind.INSUFFICIENT_MEMORY
+            r.faults.gate.set()
+            await until(lambda: r.service.state().active == 0)
 
     asyncio.run(run())
 

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from mlxk.app.server.work import Work
 from mlxk.domain.errors import ErrorKind, MlxkError
 from tests.memory_engine import BLOCK, says
 from tests.unit.app.server.serving import ask, rig, until, work
@@ -36,6 +37,22 @@ def test_running_answers_finish_and_those_that_wait_are_refused() -> None:
             assert r.engines[0][1].closed
             assert r.warm() == []
             await r.service.shutdown(60)
+
+    asyncio.run(run())
+
+
+def test_all_prompts_of_a_request_that_has_begun_are_answered() -> None:
+    async def run() -> None:
+        async with rig(max_batch=1) as r:
+            r.faults.gate = threading.Event()
+            several = Work("org/a", tuple(says(word) for word in "abcdef"), prompts=6)
+            task = asyncio.create_task(ask(r.service, several))
+            await until(lambda: r.service.state().active > 0)
+            stopping = asyncio.create_task(r.service.shutdown(60))
+            await until(lambda: r.service.state().stopping)
+            r.faults.gate.set()
+            assert [answer.text for answer in await task] == ["a ", "b ", "c ", "d ", "e ", "f "]
+            await stopping
 
     asyncio.run(run())
 
