@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from mlxk.app.server.engine.entries import Entry
 from mlxk.app.server.engine.generations import Generation
 from mlxk.app.server.engine.losses import unloaded
-from mlxk.app.server.engine.pool import Entry, WarmPool
+from mlxk.app.server.engine.pool import WarmPool
 from mlxk.app.server.engine.runtime_life import RuntimeLife
 from mlxk.domain.admission import Admission, MemoryUse, Need, admit, cache_room, is_overgrown
 from mlxk.domain.errors import ErrorKind, MlxkError

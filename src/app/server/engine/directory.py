@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 from mlxk.app.catalog import Catalog
 from mlxk.app.fitness import refuse_too_large, refuse_unfit
 from mlxk.app.inspection import InspectedModel, Inspector
-from mlxk.app.server.engine.pool import PooledModel
+from mlxk.app.server.engine.entries import PooledModel
 from mlxk.app.server.work import ServedModel
 from mlxk.domain.compatibility import text_problem
 from mlxk.domain.errors import AmbiguousMatch, InvalidInput, MlxkError, ModelNotFound

@@ -14,9 +14,10 @@ from mlxk.app.server.engine.admitting import Admissions
 from mlxk.app.server.engine.answer_stream import AnswerStream
 from mlxk.app.server.engine.changes import Changes
 from mlxk.app.server.engine.directory import KnownModel, ModelDirectory
+from mlxk.app.server.engine.entries import Entry, PooledModel
 from mlxk.app.server.engine.generations import Generation, PreparedWork
 from mlxk.app.server.engine.limits import ServiceLimits
-from mlxk.app.server.engine.pool import Entry, PooledModel, WarmPool
+from mlxk.app.server.engine.pool import WarmPool
 from mlxk.app.server.engine.runtime_life import RuntimeLife
 from mlxk.app.server.engine.watchdog import Watchdog
 from mlxk.app.server.work import LoadedModelState, ServedModel, ServerState, Work

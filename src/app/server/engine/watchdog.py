@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
+from mlxk.app.server.engine.entries import Entry
 from mlxk.app.server.engine.losses import lost
-from mlxk.app.server.engine.pool import Entry, WarmPool
+from mlxk.app.server.engine.pool import WarmPool
 from mlxk.app.server.engine.runtime_life import RuntimeLife
 from mlxk.domain.errors import MlxkError
 from mlxk.domain.watch import Phase, Vital, limit_of
